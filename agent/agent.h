@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agent as a state machine: events in, writes and messages out.  It has no
+// thread, socket, file or clock of its own, so that a seeded simulation drives
+// the same object as the service.
+#ifndef DUMPWARDEN_AGENT_AGENT_H_
+#define DUMPWARDEN_AGENT_AGENT_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "agent/link.h"
+#include "agent/policy_intake.h"
+#include "agent/reconciler.h"
+#include "agent/reconnect.h"
+#include "agent/reporter.h"
+#include "agent/state.h"
+#include "core/base/clock.h"
+#include "core/base/random.h"
+#include "core/reconcile/apply.h"
+#include "core/reconcile/folders.h"
+#include "core/reconcile/registry.h"
+#include "dumpwarden/v1/session.pb.h"
+#include "platform/log.h"
+
+namespace dumpwarden {
+
+inline constexpr std::uint32_t kAgentProtocol = 1;
+
+struct AgentOptions {
+  std::string version;
+  std::string host_name;
+  absl::Duration full_check = absl::Minutes(5);
+  bool alone = false;  // there is no server to dial
+};
+
+// What the agent works with.  All must outlive it.
+struct AgentParts {
+  const Clock& clock;
+  Random& random;
+  Registry& registry;
+  Folders& folders;
+  Applier& applier;
+  AgentState& state;
+  Link& link;
+  Log& log;
+};
+
+class AgentCore {
+ public:
+  AgentCore(const AgentParts& parts, AgentOptions options);
+
+  // Once, before anything else.  Puts right what a crash left, checks the host
+  // against the last good policies, and asks for a connection some time later.
+  absl::Status Start(v1::Facts facts);
+
+  // The link's events.
+  void OnConnected();
+  void OnMessage(const v1::ServerMessage& message);
+  void OnDisconnected(const absl::Status& why);
+  // The host's.
+  void OnRegistryChanged();
+  void OnFactsChanged(v1::Facts facts);
+
+  // When Tick has something to do: monotonic; infinite when never.
+  absl::Duration NextDeadline() const;
+  void Tick();
+
+  const HostState& current() const { return reconciler_.current(); }
+
+ private:
+  enum class Session { kNone, kDialling, kGreeting, kLive };
+
+  void Reconcile(Cause cause);
+  void ScheduleDial();
+  void ScheduleCheckIn();
+  void ReportSoon(absl::Duration delay);
+  void SendReport();
+  void SendCheckIn();
+  void SendFacts();
+  void SendHello();
+  void OnWelcome(const v1::Welcome& welcome);
+  void OnAck(const v1::Ack& ack);
+  void BeginEpoch();
+  void OnProbe(const v1::Probe& probe);
+  void OnGoodbye(const v1::Goodbye& goodbye);
+  void OnPolicies(absl::StatusOr<PolicyIntake::Outcome> outcome);
+  void KeepWindow(std::uint32_t milliseconds);
+  void HangUp(const std::string& why);
+  bool Due(absl::Duration& deadline) const;
+  void Complain(const absl::Status& status);  // of a state that cannot be kept
+
+  const Clock& clock_;
+  Random& random_;
+  AgentState& state_;
+  Link& link_;
+  Log& log_;
+  AgentOptions options_;
+  std::string instance_;  // nonce of this process
+  v1::Facts facts_;
+  PolicyIntake policies_;
+  Reconciler reconciler_;
+  Reporter reporter_;
+  Reconnect reconnect_;
+
+  Session session_ = Session::kNone;
+  absl::Duration live_since_;
+  absl::Duration check_in_every_ = absl::Minutes(1);
+  std::string farewell_;  // why the session ends, when we know better than the link
+  bool parked_ = false;   // the server turned this host away: dial rarely
+
+  // Monotonic; infinite = not set.
+  absl::Duration full_check_at_ = absl::InfiniteDuration();
+  absl::Duration reconcile_at_ = absl::InfiniteDuration();
+  absl::Duration dial_at_ = absl::InfiniteDuration();
+  absl::Duration report_at_ = absl::InfiniteDuration();
+  absl::Duration check_in_at_ = absl::InfiniteDuration();
+  absl::Duration answer_by_ = absl::InfiniteDuration();  // Welcome, or the Ack of a report
+};
+
+}  // namespace dumpwarden
+
+#endif  // DUMPWARDEN_AGENT_AGENT_H_

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/drift.h"
+
+#include <utility>
+
+#include "core/base/timestamp.h"
+#include "core/reconcile/plan.h"
+#include "core/reconcile/state_digest.h"
+
+namespace dumpwarden {
+namespace {
+
+// Whether the host agrees with the policy is not known while a setting cannot
+// be read or is blocked: an open drift stays open then.
+bool Agrees(v1::Status status) {
+  return status == v1::STATUS_COMPLIANT || status == v1::STATUS_CORRECTED ||
+         status == v1::STATUS_PENDING_REBOOT || status == v1::STATUS_NOT_APPLICABLE;
+}
+
+v1::DriftEvent MakeEvent(v1::DriftEvent::Kind kind, const v1::Finding& finding,
+                         std::uint64_t sequence, absl::Time now) {
+  v1::DriftEvent event;
+  event.set_sequence(sequence);
+  event.set_kind(kind);
+  event.set_setting(finding.setting());
+  event.set_mode(finding.mode());
+  event.set_new_value(finding.configured());
+  event.set_desired(finding.desired());
+  event.set_policy(finding.policy());
+  *event.mutable_at() = ToTimestamp(now);
+  return event;
+}
+
+void Close(v1::DriftEvent::Kind kind, TrackedSetting& setting, std::uint64_t next, absl::Time now,
+           DriftStep& step) {
+  v1::DriftEvent event = MakeEvent(kind, setting.finding, next, now);
+  event.set_old_value(setting.drifted_value);
+  event.set_drift_sequence(setting.drift);
+  setting.drift = 0;
+  setting.drifted_value.clear();
+  setting.correcting = false;
+  step.events.push_back(std::move(event));
+}
+
+// The setting differs.  Opens a drift, unless this very value is open already; a drift to another
+// value is over.
+void Open(TrackedSetting& setting, const std::string& previous, std::uint64_t next, absl::Time now,
+          DriftStep& step) {
+  const v1::Finding& finding = setting.finding;
+  if (setting.drift != 0 && setting.drifted_value == finding.configured()) return;
+  if (setting.drift != 0) {
+    Close(v1::DriftEvent::KIND_RESOLVED, setting, next, now, step);
+    ++next;
+  }
+  v1::DriftEvent event = MakeEvent(v1::DriftEvent::KIND_DRIFTED, finding, next, now);
+  event.set_old_value(previous);
+  setting.drift = next;
+  setting.drifted_value = finding.configured();
+  setting.correcting = false;
+  step.events.push_back(std::move(event));
+}
+
+}  // namespace
+
+DriftStep ObserveDrift(const TrackedSettings& before, const std::vector<v1::Finding>& findings,
+                       std::uint64_t next, absl::Time now) {
+  DriftStep step;
+  for (const v1::Finding& finding : findings) {
+    const std::string key = FindingKey(finding);
+    const auto known = before.find(key);
+    TrackedSetting& setting = step.tracked[key];
+    std::string previous;
+    if (known != before.end()) {
+      setting = known->second;
+      previous = setting.finding.configured();
+    }
+    setting.finding = finding;
+    const std::uint64_t sequence = next + step.events.size();
+    if (finding.status() == v1::STATUS_DRIFTED) {
+      Open(setting, previous, sequence, now, step);
+    } else if (setting.drift != 0 && Agrees(finding.status())) {
+      Close(setting.correcting ? v1::DriftEvent::KIND_CORRECTED : v1::DriftEvent::KIND_RESOLVED,
+            setting, sequence, now, step);
+    }
+  }
+  for (const auto& [key, setting] : before) {
+    if (setting.drift == 0 || step.tracked.contains(key)) continue;
+    TrackedSetting unmanaged = setting;
+    Close(v1::DriftEvent::KIND_RESOLVED, unmanaged, next + step.events.size(), now, step);
+  }
+  return step;
+}
+
+void MarkCorrecting(TrackedSettings& tracked, const std::set<std::string>& settings) {
+  for (auto& [key, setting] : tracked) {
+    if (setting.finding.mode() == v1::MODE_ENFORCE && setting.drift != 0 &&
+        settings.contains(setting.finding.setting())) {
+      setting.correcting = true;
+    }
+  }
+}
+
+DriftStep CorrectDrift(const TrackedSettings& before, std::vector<v1::Finding> findings,
+                       const std::set<std::string>& settings, std::uint64_t next, absl::Time now) {
+  MarkCorrected(settings, findings);
+  return ObserveDrift(before, findings, next, now);
+}
+
+}  // namespace dumpwarden

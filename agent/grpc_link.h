@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// The link over gRPC, and the one enrolment call.  grpcpp stays in link.cc.
+#ifndef DUMPWARDEN_AGENT_GRPC_LINK_H_
+#define DUMPWARDEN_AGENT_GRPC_LINK_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "agent/identity.h"
+#include "agent/link.h"
+#include "core/base/clock.h"
+#include "dumpwarden/v1/enrollment.pb.h"
+
+namespace dumpwarden {
+
+inline constexpr absl::Duration kConnectLimit = absl::Seconds(20);
+
+// One thread, one completion queue, a new channel for each attempt.  Before it
+// dials it looks at its own certificate, and it checks the server's itself, so
+// that OnDisconnected can say what is wrong.  `events` and `clock` outlive it;
+// no event comes after its destructor.  `load` is asked before each attempt, so
+// that a new enrolment counts at once.  `server` empty: as enrolled.
+using IdentitySource = std::function<absl::StatusOr<Identity>()>;
+std::unique_ptr<Link> MakeGrpcLink(std::string server, IdentitySource load, const Clock& clock,
+                                   LinkEvents& events);
+
+// Enrols over a channel whose server must show a chain that ends with the root
+// of `root_pin` (hex SHA-256 of its DER).  kUnauthenticated when it does not;
+// nothing has been sent then, the token least of all.
+absl::StatusOr<v1::EnrollResponse> CallEnroll(const std::string& server,
+                                              const std::string& root_pin, const Clock& clock,
+                                              const v1::EnrollRequest& request);
+
+}  // namespace dumpwarden
+
+#endif  // DUMPWARDEN_AGENT_GRPC_LINK_H_

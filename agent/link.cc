@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <grpcpp/alarm.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/security/tls_certificate_provider.h>
+#include <grpcpp/security/tls_certificate_verifier.h>
+#include <grpcpp/security/tls_credentials_options.h>
+
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "agent/config.h"
+#include "agent/grpc_link.h"
+#include "core/base/digest.h"
+#include "core/base/status_macros.h"
+#include "dumpwarden/v1/enrollment.grpc.pb.h"
+#include "dumpwarden/v1/session.grpc.pb.h"
+#include "proto/grpc_status.h"
+
+namespace dumpwarden {
+namespace {
+
+constexpr std::size_t kMaxQueuedMessages = 64;
+constexpr int kMaxMetadata = 8 * 1024;
+
+using CheckChain = std::function<absl::Status(absl::string_view chain_pem)>;
+
+// What the verifier found, for the thread that reports it.
+class Verdict {
+ public:
+  void Set(absl::Status status) {
+    const std::lock_guard lock(mutex_);
+    status_ = std::move(status);
+  }
+  absl::Status Get() const {
+    const std::lock_guard lock(mutex_);
+    return status_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  absl::Status status_;
+};
+
+// Checks the server in the handshake.  gRPC's own check is off: it could only
+// say "socket closed".
+class ServerVerifier : public grpc::experimental::ExternalCertificateVerifier {
+ public:
+  ServerVerifier(CheckChain check, std::shared_ptr<Verdict> verdict)
+      : check_(std::move(check)), verdict_(std::move(verdict)) {}
+
+  bool Verify(grpc::experimental::TlsCustomVerificationCheckRequest* request,
+              std::function<void(grpc::Status)> /*callback*/, grpc::Status* sync_status) override {
+    const grpc::string_ref chain = request->peer_cert_full_chain();
+    const absl::Status checked = check_(absl::string_view(chain.data(), chain.size()));
+    verdict_->Set(checked);
+    *sync_status = ToGrpc(checked);
+    return true;
+  }
+  void Cancel(grpc::experimental::TlsCustomVerificationCheckRequest* /*request*/) override {}
+
+ private:
+  CheckChain check_;
+  std::shared_ptr<Verdict> verdict_;
+};
+
+// `identity` null: this host shows no certificate.
+std::shared_ptr<grpc::ChannelCredentials> MakeCredentials(const Identity* identity,
+                                                          CheckChain check,
+                                                          std::shared_ptr<Verdict> verdict) {
+  grpc::experimental::TlsChannelCredentialsOptions options;
+  if (identity != nullptr) {
+    options.set_certificate_provider(
+        std::make_shared<grpc::experimental::StaticDataCertificateProvider>(
+            identity->ca_pem, std::vector<grpc::experimental::IdentityKeyCertPair>{
+                                  {identity->key_pem, identity->chain_pem}}));
+    options.watch_root_certs();
+    options.watch_identity_key_cert_pairs();
+  }
+  options.set_verify_server_certs(false);
+  options.set_check_call_host(false);
+  options.set_certificate_verifier(
+      grpc::experimental::ExternalCertificateVerifier::Create<ServerVerifier>(std::move(check),
+                                                                              std::move(verdict)));
+  return grpc::experimental::TlsCredentials(options);
+}
+
+std::shared_ptr<grpc::Channel> MakeChannel(
+    const std::string& server, const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(static_cast<int>(kMaxLinkMessage));
+  arguments.SetMaxSendMessageSize(static_cast<int>(kMaxLinkMessage));
+  arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadata);
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  // In gRPC this is how long one attempt to connect may take.
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS,
+                   static_cast<int>(absl::ToInt64Milliseconds(kConnectLimit)));
+  return grpc::CreateCustomChannel(server, credentials, arguments);
+}
+
+// Then our certificate was not even shown.
+bool NobodyThere(absl::string_view message) {
+  return absl::StrContains(message, "Failed to connect to remote host") ||
+         absl::StrContains(message, "DNS resolution failed");
+}
+
+enum Tag : std::intptr_t { kWake = 1, kTimeout, kStarted, kRead, kWritten, kFinished };
+void* AsPointer(Tag tag) { return reinterpret_cast<void*>(static_cast<std::intptr_t>(tag)); }
+
+// One attempt and the session that it becomes.  Lives on the link's thread.
+struct Attempt {
+  std::shared_ptr<Verdict> verdict = std::make_shared<Verdict>();
+  std::shared_ptr<grpc::Channel> channel;
+  std::unique_ptr<v1::AgentSession::Stub> stub;
+  grpc::ClientContext context;
+  std::unique_ptr<grpc::ClientAsyncReaderWriter<v1::AgentMessage, v1::ServerMessage>> stream;
+  std::deque<v1::AgentMessage> queue;
+  v1::ServerMessage incoming;
+  grpc::Status status;
+  bool started = false;
+  bool reading = false;
+  bool writing = false;
+  bool finishing = false;
+  bool broken = false;  // a read or a write failed: finish when nothing is under way
+  bool timed_out = false;
+};
+
+class GrpcLink : public Link {
+ public:
+  GrpcLink(std::string server, IdentitySource load, const Clock& clock, LinkEvents& events)
+      : fixed_server_(std::move(server)),
+        load_(std::move(load)),
+        clock_(clock),
+        events_(events),
+        thread_([this] { Run(); }) {}
+
+  ~GrpcLink() override {
+    Do([this] { stopping_ = true; });
+    thread_.join();
+  }
+
+  void Connect() override {
+    Do([this] { Dial(); });
+  }
+  void Send(const v1::AgentMessage& message) override {
+    Do([this, message] { Queue(message); });
+  }
+  void Disconnect() override {
+    Do([this] { Cancel(); });
+  }
+
+ private:
+  // Runs on the link's thread, in order.
+  void Do(std::function<void()> command) {
+    const std::lock_guard lock(mutex_);
+    commands_.push_back(std::move(command));
+    if (woken_) return;
+    woken_ = true;
+    wake_.Set(&queue_, gpr_now(GPR_CLOCK_MONOTONIC), AsPointer(kWake));
+  }
+
+  void Run();
+  void RunCommands();
+  void Handle(Tag tag, bool ok);
+  void Dial();
+  absl::Status Open();
+  void OnStarted(bool ok);
+  void OnRead(bool ok);
+  void OnWritten(bool ok);
+  void Queue(const v1::AgentMessage& message);
+  void WriteNext();
+  void ReadNext();
+  void Cancel();
+  void FinishWhenIdle();
+  absl::Status Why() const;
+
+  const std::string fixed_server_;
+  const IdentitySource load_;
+  const Clock& clock_;
+  LinkEvents& events_;
+
+  grpc::CompletionQueue queue_;
+  grpc::Alarm wake_;
+  grpc::Alarm timeout_;
+  bool timeout_set_ = false;
+  bool stopping_ = false;
+  bool done_ = false;
+  std::unique_ptr<Attempt> attempt_;
+  Identity identity_;   // of the attempt
+  std::string server_;  // of the attempt
+
+  std::mutex mutex_;
+  std::deque<std::function<void()>> commands_;
+  bool woken_ = false;
+  std::thread thread_;  // last: it uses all of the above
+};
+
+void GrpcLink::Run() {
+  void* tag = nullptr;
+  bool ok = false;
+  while (queue_.Next(&tag, &ok)) {
+    Handle(static_cast<Tag>(reinterpret_cast<std::intptr_t>(tag)), ok);
+    if (!stopping_ || done_) continue;
+    if (attempt_ != nullptr) {
+      Cancel();
+    } else if (timeout_set_) {
+      timeout_.Cancel();
+    } else {
+      done_ = true;
+      queue_.Shutdown();
+    }
+  }
+}
+
+void GrpcLink::RunCommands() {
+  std::deque<std::function<void()>> commands;
+  {
+    const std::lock_guard lock(mutex_);
+    commands.swap(commands_);
+    woken_ = false;
+  }
+  for (const std::function<void()>& command : commands) command();
+}
+
+void GrpcLink::Handle(Tag tag, bool ok) {
+  switch (tag) {
+    case kWake:
+      return RunCommands();
+    case kTimeout:
+      timeout_set_ = false;
+      if (!ok || attempt_ == nullptr || attempt_->started) return;
+      attempt_->timed_out = true;
+      return Cancel();
+    case kStarted:
+      return OnStarted(ok);
+    case kRead:
+      return OnRead(ok);
+    case kWritten:
+      return OnWritten(ok);
+    case kFinished: {
+      const absl::Status why = Why();
+      attempt_.reset();
+      if (!stopping_) events_.OnDisconnected(why);
+      return;
+    }
+  }
+}
+
+void GrpcLink::Dial() {
+  if (attempt_ != nullptr || stopping_) return;
+  const absl::Status opened = Open();
+  if (opened.ok()) return;
+  attempt_.reset();
+  events_.OnDisconnected(opened);
+}
+
+absl::Status GrpcLink::Open() {
+  ASSIGN_OR_RETURN(identity_, load_());
+  server_ = fixed_server_.empty() ? identity_.server : fixed_server_;
+  RETURN_IF_ERROR(CheckIdentity(identity_, clock_.Now()));
+  ASSIGN_OR_RETURN(const HostPort address, ParseHostPort(server_));
+  ASSIGN_OR_RETURN(std::vector<CertificatePtr> certificates, ReadCertificatesPem(identity_.ca_pem));
+  auto roots = std::make_shared<const std::vector<CertificatePtr>>(std::move(certificates));
+  attempt_ = std::make_unique<Attempt>();
+  const Clock& clock = clock_;
+  const CheckChain check = [roots, host = address.host, &clock](absl::string_view chain) {
+    return CheckServerChain(chain, *roots, host, clock.Now());
+  };
+  attempt_->channel = MakeChannel(server_, MakeCredentials(&identity_, check, attempt_->verdict));
+  attempt_->stub = v1::AgentSession::NewStub(attempt_->channel);
+  attempt_->stream = attempt_->stub->PrepareAsyncSession(&attempt_->context, &queue_);
+  attempt_->stream->StartCall(AsPointer(kStarted));
+  if (!timeout_set_) {
+    timeout_set_ = true;
+    timeout_.Set(&queue_, std::chrono::system_clock::now() + absl::ToChronoSeconds(kConnectLimit),
+                 AsPointer(kTimeout));
+  }
+  return absl::OkStatus();
+}
+
+void GrpcLink::OnStarted(bool ok) {
+  attempt_->started = true;
+  if (timeout_set_) timeout_.Cancel();
+  if (!ok) {
+    attempt_->broken = true;
+    return FinishWhenIdle();
+  }
+  events_.OnConnected();
+  ReadNext();
+  WriteNext();
+}
+
+void GrpcLink::ReadNext() {
+  attempt_->reading = true;
+  attempt_->stream->Read(&attempt_->incoming, AsPointer(kRead));
+}
+
+void GrpcLink::OnRead(bool ok) {
+  attempt_->reading = false;
+  if (!ok) {
+    attempt_->broken = true;
+    return FinishWhenIdle();
+  }
+  // May block while the core is behind; then nothing more is read either.
+  events_.OnMessage(std::exchange(attempt_->incoming, v1::ServerMessage()));
+  ReadNext();
+}
+
+void GrpcLink::Queue(const v1::AgentMessage& message) {
+  if (attempt_ == nullptr || attempt_->broken) return;
+  if (attempt_->queue.size() >= kMaxQueuedMessages) return Cancel();  // the server does not read
+  attempt_->queue.push_back(message);
+  WriteNext();
+}
+
+void GrpcLink::WriteNext() {
+  if (!attempt_->started || attempt_->writing || attempt_->broken || attempt_->queue.empty()) {
+    return;
+  }
+  attempt_->writing = true;
+  attempt_->stream->Write(attempt_->queue.front(), AsPointer(kWritten));
+}
+
+void GrpcLink::OnWritten(bool ok) {
+  attempt_->writing = false;
+  if (!ok) {
+    attempt_->broken = true;
+    return FinishWhenIdle();
+  }
+  attempt_->queue.pop_front();
+  WriteNext();
+}
+
+void GrpcLink::Cancel() {
+  if (attempt_ == nullptr) return;
+  attempt_->context.TryCancel();
+}
+
+void GrpcLink::FinishWhenIdle() {
+  Attempt& attempt = *attempt_;
+  if (attempt.finishing || attempt.reading || attempt.writing) return;
+  attempt.finishing = true;
+  attempt.stream->Finish(&attempt.status, AsPointer(kFinished));
+}
+
+absl::Status GrpcLink::Why() const {
+  RETURN_IF_ERROR(attempt_->verdict->Get());
+  if (attempt_->timed_out) {
+    return absl::DeadlineExceededError(absl::StrCat("no connection to ", server_, " within ",
+                                                    absl::FormatDuration(kConnectLimit)));
+  }
+  if (attempt_->status.ok()) return absl::UnavailableError("the server ended the session");
+  const absl::Status status = FromGrpc(attempt_->status);
+  const std::string message = absl::StrCat(server_, ": ", status.message());
+  if (NobodyThere(status.message())) return absl::Status(status.code(), message);
+  return absl::Status(status.code(),
+                      absl::StrCat(message,
+                                   "; if the server refused this host, its log says why. "
+                                   "This host shows the certificate of ",
+                                   DescribeCertificate(identity_)));
+}
+
+// The chain's last certificate is the root that the token names.
+absl::Status CheckPinnedChain(absl::string_view chain_pem, const std::string& root_pin,
+                              const std::string& host, absl::Time now) {
+  absl::StatusOr<std::vector<CertificatePtr>> chain = ReadCertificatesPem(chain_pem);
+  if (!chain.ok()) {
+    return absl::UnauthenticatedError(
+        absl::StrCat("the server's certificate is unreadable: ", chain.status().message()));
+  }
+  ASSIGN_OR_RETURN(const std::string root, CertificateDer(*chain->back()));
+  if (Sha256Hex(root) != root_pin) {
+    return absl::UnauthenticatedError(
+        "the server is not the one that made this token (its CA has another fingerprint); "
+        "nothing was sent to it. Is the address right?");
+  }
+  std::vector<CertificatePtr> roots;
+  roots.push_back(std::move(chain->back()));
+  return CheckServerChain(chain_pem, roots, host, now);
+}
+
+}  // namespace
+
+std::unique_ptr<Link> MakeGrpcLink(std::string server, IdentitySource load, const Clock& clock,
+                                   LinkEvents& events) {
+  return std::make_unique<GrpcLink>(std::move(server), std::move(load), clock, events);
+}
+
+absl::StatusOr<v1::EnrollResponse> CallEnroll(const std::string& server,
+                                              const std::string& root_pin, const Clock& clock,
+                                              const v1::EnrollRequest& request) {
+  ASSIGN_OR_RETURN(const HostPort address, ParseHostPort(server));
+  auto verdict = std::make_shared<Verdict>();
+  // By value: a handshake that was given up may ask later.
+  const CheckChain check = [root_pin, host = address.host, &clock](absl::string_view chain) {
+    return CheckPinnedChain(chain, root_pin, host, clock.Now());
+  };
+  const std::shared_ptr<grpc::Channel> channel =
+      MakeChannel(server, MakeCredentials(nullptr, check, verdict));
+  const std::unique_ptr<v1::Enrollment::Stub> stub = v1::Enrollment::NewStub(channel);
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoSeconds(kConnectLimit));
+  v1::EnrollResponse response;
+  const grpc::Status called = stub->Enroll(&context, request, &response);
+  RETURN_IF_ERROR(verdict->Get());
+  if (called.ok()) return response;
+  const absl::Status status = FromGrpc(called);
+  return absl::Status(status.code(), absl::StrCat(server, ": ", status.message()));
+}
+
+}  // namespace dumpwarden

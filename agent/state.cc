@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/state.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <limits>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "core/reconcile/status.h"
+
+namespace dumpwarden {
+namespace {
+
+constexpr absl::string_view kSchema = R"sql(
+  CREATE TABLE fact(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+  CREATE TABLE policy(name TEXT PRIMARY KEY, version INTEGER NOT NULL, digest BLOB NOT NULL,
+                      yaml BLOB NOT NULL);
+  CREATE TABLE policy_seen(name TEXT PRIMARY KEY, version INTEGER NOT NULL, digest BLOB NOT NULL);
+  CREATE TABLE tracked(key TEXT PRIMARY KEY, finding BLOB NOT NULL, drift INTEGER NOT NULL,
+                       drifted_value TEXT NOT NULL, correcting INTEGER NOT NULL);
+  CREATE TABLE event(sequence INTEGER PRIMARY KEY, event BLOB NOT NULL);
+)sql";
+
+constexpr char kEpoch[] = "epoch";
+constexpr char kNextReport[] = "next-report";
+constexpr char kNextEvent[] = "next-event";
+constexpr char kLastSentEvent[] = "last-sent-event";
+constexpr char kAcknowledged[] = "acknowledged";
+constexpr char kAcknowledgedState[] = "acknowledged-state";
+constexpr char kPolicyProblems[] = "policy-problems";
+constexpr char kBootId[] = "boot-id";
+constexpr char kBootSnapshot[] = "boot-snapshot";
+constexpr char kHost[] = "host";
+constexpr char kWindow[] = "reconnect-window-ms";
+constexpr char kConnected[] = "connected";
+constexpr char kSince[] = "since";
+constexpr char kLastAck[] = "last-ack";
+constexpr char kLastError[] = "last-error";
+constexpr char kLastErrorAt[] = "last-error-at";
+
+absl::Status Corrupt(absl::string_view what) {
+  return absl::DataLossError(
+      absl::StrCat("the agent's state holds an unreadable ", what,
+                   "; stop the agent and remove state.db: it starts anew and reports everything"));
+}
+
+std::int64_t Signed(std::uint64_t number) { return static_cast<std::int64_t>(number); }
+std::uint64_t Unsigned(std::int64_t number) { return static_cast<std::uint64_t>(number); }
+
+std::string QueueKey(const v1::DriftEvent& event) {
+  return absl::StrCat(ModeWord(event.mode()), " ", event.setting());
+}
+
+std::uint64_t CountOf(const v1::DriftEvent& event) {
+  return event.kind() == v1::DriftEvent::KIND_COMPACTED ? event.count() : 1;
+}
+
+bool Ends(const v1::DriftEvent& end, const v1::DriftEvent& start) {
+  return end.drift_sequence() != 0 && end.drift_sequence() == start.sequence();
+}
+
+// One event for queue[first] .. queue[last-1], all of one setting.
+v1::DriftEvent Fold(const std::vector<v1::DriftEvent>& queue, std::size_t first, std::size_t last) {
+  v1::DriftEvent compacted = queue[last - 1];
+  compacted.set_kind(v1::DriftEvent::KIND_COMPACTED);
+  compacted.set_old_value(queue[first].old_value());
+  compacted.clear_drift_sequence();
+  std::uint64_t count = 0;
+  for (std::size_t i = first; i < last; ++i) count += CountOf(queue[i]);
+  compacted.set_count(count);
+  return compacted;
+}
+
+// A drift whose end were folded would stay open at the server for ever.
+void CompactSetting(std::vector<v1::DriftEvent> queue, std::vector<v1::DriftEvent>& kept) {
+  std::size_t first = 1;
+  if (queue.size() > 1 && Ends(queue[1], queue[0])) first = 2;
+  std::size_t last = queue.size() - 1;
+  if (last > first && Ends(queue[last], queue[last - 1])) --last;
+  for (std::size_t i = 0; i < queue.size(); ++i) {
+    if (i == first && last > first + 1) {
+      kept.push_back(Fold(queue, first, last));
+      i = last;
+    }
+    kept.push_back(std::move(queue[i]));
+  }
+}
+
+std::string NotRunYet(const std::string& path) {
+  return absl::StrCat("there is nothing in ", path,
+                      ": the agent has not run with this data folder yet: dumpwarden-agent run");
+}
+
+}  // namespace
+
+std::vector<v1::DriftEvent> CompactEvents(std::vector<v1::DriftEvent> events, std::uint64_t sent) {
+  std::map<std::string, std::vector<v1::DriftEvent>> by_setting;
+  std::vector<v1::DriftEvent> kept;
+  for (v1::DriftEvent& event : events) {
+    auto& queue = event.sequence() <= sent ? kept : by_setting[QueueKey(event)];
+    queue.push_back(std::move(event));
+  }
+  for (auto& [key, queue] : by_setting) CompactSetting(std::move(queue), kept);
+  std::sort(kept.begin(), kept.end(), [](const v1::DriftEvent& a, const v1::DriftEvent& b) {
+    return a.sequence() < b.sequence();
+  });
+  return kept;
+}
+
+absl::StatusOr<std::unique_ptr<AgentState>> AgentState::Open(const std::string& path,
+                                                             Random& random) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Database> db, Database::Open(path, Database::Durability::kFull));
+  RETURN_IF_ERROR(db->Migrate({kSchema}));
+  std::unique_ptr<AgentState> state(new AgentState(std::move(db)));
+  RETURN_IF_ERROR(state->MakeEpoch(random));
+  RETURN_IF_ERROR(state->Load());
+  return state;
+}
+
+absl::StatusOr<std::unique_ptr<AgentState>> AgentState::OpenReadOnly(const std::string& path) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) {
+    return absl::NotFoundError(NotRunYet(path));
+  }
+  ASSIGN_OR_RETURN(std::unique_ptr<Database> db, Database::OpenReadOnly(path));
+  ASSIGN_OR_RETURN(Statement version, db->Prepare("PRAGMA user_version"));
+  ASSIGN_OR_RETURN(const bool known, version.Step());
+  if (!known || version.Int(0) == 0) return absl::NotFoundError(NotRunYet(path));
+  version.Reset();
+  std::unique_ptr<AgentState> state(new AgentState(std::move(db)));
+  RETURN_IF_ERROR(state->Load());
+  return state;
+}
+
+absl::Status AgentState::MakeEpoch(Random& random) {
+  ASSIGN_OR_RETURN(const std::optional<std::string> epoch, Get(kEpoch));
+  if (epoch.has_value()) return absl::OkStatus();
+  return Put(kEpoch, random.Bytes(16));
+}
+
+absl::Status AgentState::BeginEpoch(Random& random) {
+  const std::string epoch = random.Bytes(16);
+  RETURN_IF_ERROR(db_->Transaction([&]() -> absl::Status {
+    RETURN_IF_ERROR(Put(kEpoch, epoch));
+    RETURN_IF_ERROR(PutInt(kAcknowledged, 0));
+    ASSIGN_OR_RETURN(Statement forget, db_->Prepare("DELETE FROM fact WHERE key = ?"));
+    return forget.Bind(1, kAcknowledgedState).Run();
+  }));
+  epoch_ = epoch;
+  acknowledged_ = 0;
+  acknowledged_state_.reset();
+  return absl::OkStatus();
+}
+
+absl::Status AgentState::Load() {
+  ASSIGN_OR_RETURN(const std::optional<std::string> epoch, Get(kEpoch));
+  if (!epoch.has_value() || epoch->size() != 16) return Corrupt("epoch");
+  epoch_ = *epoch;
+  ASSIGN_OR_RETURN(const std::int64_t next_event, GetInt(kNextEvent, 1));
+  next_event_ = Unsigned(next_event);
+  ASSIGN_OR_RETURN(const std::int64_t next_report, GetInt(kNextReport, 1));
+  next_report_ = Unsigned(next_report);
+  ASSIGN_OR_RETURN(const std::int64_t last_sent, GetInt(kLastSentEvent, 0));
+  last_sent_event_ = Unsigned(last_sent);
+  ASSIGN_OR_RETURN(const std::int64_t acknowledged, GetInt(kAcknowledged, 0));
+  acknowledged_ = Unsigned(acknowledged);
+  ASSIGN_OR_RETURN(const std::optional<std::string> bytes, Get(kAcknowledgedState));
+  if (!bytes.has_value()) return absl::OkStatus();
+  v1::Report report;
+  if (!report.ParseFromString(*bytes)) return Corrupt("acknowledged report");
+  ApplyReport(report, acknowledged_state_.emplace());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<std::string>> AgentState::Get(absl::string_view key) {
+  ASSIGN_OR_RETURN(Statement statement, db_->Prepare("SELECT value FROM fact WHERE key = ?"));
+  ASSIGN_OR_RETURN(const bool found, statement.Bind(1, key).Step());
+  if (!found) return std::optional<std::string>();
+  return std::optional<std::string>(statement.Blob(0));
+}
+
+absl::StatusOr<std::int64_t> AgentState::GetInt(absl::string_view key, std::int64_t fallback) {
+  ASSIGN_OR_RETURN(const std::optional<std::string> text, Get(key));
+  if (!text.has_value()) return fallback;
+  std::int64_t number = 0;
+  if (!absl::SimpleAtoi(*text, &number)) return Corrupt(key);
+  return number;
+}
+
+absl::StatusOr<absl::Time> AgentState::GetTime(absl::string_view key) {
+  constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::min();
+  ASSIGN_OR_RETURN(const std::int64_t millis, GetInt(key, kNever));
+  return millis == kNever ? absl::InfinitePast() : absl::FromUnixMillis(millis);
+}
+
+absl::Status AgentState::Put(absl::string_view key, absl::string_view value) {
+  ASSIGN_OR_RETURN(Statement statement, db_->Prepare("INSERT INTO fact(key, value) VALUES(?1, ?2) "
+                                                     "ON CONFLICT(key) DO UPDATE SET value = ?2"));
+  return statement.Bind(1, key).BindBlob(2, value).Run();
+}
+
+absl::Status AgentState::PutInt(absl::string_view key, std::int64_t value) {
+  return Put(key, absl::StrCat(value));
+}
+
+absl::StatusOr<std::vector<StoredPolicy>> AgentState::Policies() {
+  ASSIGN_OR_RETURN(Statement statement,
+                   db_->Prepare("SELECT name, version, digest, yaml FROM policy ORDER BY name"));
+  std::vector<StoredPolicy> policies;
+  while (true) {
+    ASSIGN_OR_RETURN(const bool more, statement.Step());
+    if (!more) return policies;
+    policies.push_back(
+        {statement.Text(0), Unsigned(statement.Int(1)), statement.Blob(2), statement.Blob(3)});
+  }
+}
+
+absl::StatusOr<std::optional<SeenVersion>> AgentState::HighestSeen(absl::string_view name) {
+  ASSIGN_OR_RETURN(Statement statement,
+                   db_->Prepare("SELECT version, digest FROM policy_seen WHERE name = ?"));
+  ASSIGN_OR_RETURN(const bool found, statement.Bind(1, name).Step());
+  if (!found) return std::optional<SeenVersion>();
+  return std::optional<SeenVersion>({Unsigned(statement.Int(0)), statement.Blob(1)});
+}
+
+absl::Status AgentState::PutPolicies(const std::vector<StoredPolicy>& policies) {
+  return db_->Transaction([&]() -> absl::Status {
+    RETURN_IF_ERROR(db_->Execute("DELETE FROM policy"));
+    ASSIGN_OR_RETURN(Statement put, db_->Prepare("INSERT INTO policy VALUES(?, ?, ?, ?)"));
+    ASSIGN_OR_RETURN(Statement seen,
+                     db_->Prepare("INSERT INTO policy_seen VALUES(?1, ?2, ?3) ON CONFLICT(name) "
+                                  "DO UPDATE SET version = ?2, digest = ?3 WHERE version < ?2"));
+    for (const StoredPolicy& policy : policies) {
+      const std::int64_t version = Signed(policy.version);
+      put.Bind(1, policy.name).Bind(2, version).BindBlob(3, policy.digest);
+      RETURN_IF_ERROR(put.BindBlob(4, policy.yaml).Run());
+      seen.Bind(1, policy.name).Bind(2, version);
+      RETURN_IF_ERROR(seen.BindBlob(3, policy.digest).Run());
+    }
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<std::string> AgentState::PolicyProblems() {
+  ASSIGN_OR_RETURN(const std::optional<std::string> text, Get(kPolicyProblems));
+  return text.value_or("");
+}
+
+absl::Status AgentState::SetPolicyProblems(absl::string_view problems) {
+  return Put(kPolicyProblems, problems);
+}
+
+absl::StatusOr<TrackedSettings> AgentState::Tracked() {
+  ASSIGN_OR_RETURN(
+      Statement statement,
+      db_->Prepare("SELECT key, finding, drift, drifted_value, correcting FROM tracked"));
+  TrackedSettings tracked;
+  while (true) {
+    ASSIGN_OR_RETURN(const bool more, statement.Step());
+    if (!more) return tracked;
+    TrackedSetting& setting = tracked[statement.Text(0)];
+    if (!setting.finding.ParseFromString(statement.Blob(1))) return Corrupt("finding");
+    setting.drift = Unsigned(statement.Int(2));
+    setting.drifted_value = statement.Text(3);
+    setting.correcting = statement.Int(4) != 0;
+  }
+}
+
+absl::Status AgentState::ReplaceTracked(const TrackedSettings& tracked) {
+  RETURN_IF_ERROR(db_->Execute("DELETE FROM tracked"));
+  ASSIGN_OR_RETURN(Statement put, db_->Prepare("INSERT INTO tracked VALUES(?, ?, ?, ?, ?)"));
+  for (const auto& [key, setting] : tracked) {
+    put.Bind(1, key).BindBlob(2, setting.finding.SerializeAsString());
+    put.Bind(3, Signed(setting.drift)).Bind(4, setting.drifted_value);
+    RETURN_IF_ERROR(put.Bind(5, std::int64_t{setting.correcting}).Run());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AgentState::QueueEvents(const std::vector<v1::DriftEvent>& events) {
+  ASSIGN_OR_RETURN(Statement put, db_->Prepare("INSERT INTO event VALUES(?, ?)"));
+  for (const v1::DriftEvent& event : events) {
+    put.Bind(1, Signed(event.sequence()));
+    RETURN_IF_ERROR(put.BindBlob(2, event.SerializeAsString()).Run());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AgentState::CompactQueue() {
+  ASSIGN_OR_RETURN(const std::size_t count, EventCount());
+  if (count <= kMaxQueuedEvents) return absl::OkStatus();
+  ASSIGN_OR_RETURN(std::vector<v1::DriftEvent> events, Events(count));
+  RETURN_IF_ERROR(db_->Execute("DELETE FROM event"));
+  return QueueEvents(CompactEvents(std::move(events), last_sent_event_));
+}
+
+absl::Status AgentState::Record(const TrackedSettings& tracked,
+                                const std::vector<v1::DriftEvent>& events) {
+  const std::uint64_t next =
+      events.empty() ? next_event_ : std::max(next_event_, events.back().sequence() + 1);
+  RETURN_IF_ERROR(db_->Transaction([&]() -> absl::Status {
+    RETURN_IF_ERROR(ReplaceTracked(tracked));
+    if (events.empty()) return absl::OkStatus();
+    RETURN_IF_ERROR(QueueEvents(events));
+    RETURN_IF_ERROR(PutInt(kNextEvent, Signed(next)));
+    return CompactQueue();
+  }));
+  next_event_ = next;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<v1::DriftEvent>> AgentState::Events(std::size_t limit) {
+  ASSIGN_OR_RETURN(Statement statement,
+                   db_->Prepare("SELECT event FROM event ORDER BY sequence LIMIT ?"));
+  statement.Bind(1, static_cast<std::int64_t>(limit));
+  std::vector<v1::DriftEvent> events;
+  while (true) {
+    ASSIGN_OR_RETURN(const bool more, statement.Step());
+    if (!more) return events;
+    if (!events.emplace_back().ParseFromString(statement.Blob(0))) return Corrupt("event");
+  }
+}
+
+absl::StatusOr<std::size_t> AgentState::EventCount() {
+  ASSIGN_OR_RETURN(Statement statement, db_->Prepare("SELECT count(*) FROM event"));
+  RETURN_IF_ERROR(statement.Step().status());
+  return static_cast<std::size_t>(statement.Int(0));
+}
+
+absl::StatusOr<std::uint64_t> AgentState::TakeReportSequence(std::uint64_t last_event) {
+  const std::uint64_t sent = std::max(last_sent_event_, last_event);
+  RETURN_IF_ERROR(db_->Transaction([&]() -> absl::Status {
+    RETURN_IF_ERROR(PutInt(kLastSentEvent, Signed(sent)));
+    return PutInt(kNextReport, Signed(next_report_ + 1));
+  }));
+  last_sent_event_ = sent;
+  return next_report_++;
+}
+
+absl::Status AgentState::Acknowledge(std::uint64_t sequence, const HostState& state,
+                                     std::uint64_t last_event, absl::Time at) {
+  RETURN_IF_ERROR(db_->Transaction([&]() -> absl::Status {
+    ASSIGN_OR_RETURN(Statement drop, db_->Prepare("DELETE FROM event WHERE sequence <= ?"));
+    RETURN_IF_ERROR(drop.Bind(1, Signed(last_event)).Run());
+    RETURN_IF_ERROR(PutInt(kAcknowledged, Signed(sequence)));
+    RETURN_IF_ERROR(PutInt(kLastAck, absl::ToUnixMillis(at)));
+    return Put(kAcknowledgedState, MakeReport(nullptr, state).SerializeAsString());
+  }));
+  acknowledged_ = sequence;
+  acknowledged_state_ = state;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<v1::Observation>> AgentState::BootSnapshot(absl::string_view boot_id) {
+  ASSIGN_OR_RETURN(const std::optional<std::string> id, Get(kBootId));
+  if (!id.has_value() || *id != boot_id) return std::optional<v1::Observation>();
+  ASSIGN_OR_RETURN(const std::optional<std::string> bytes, Get(kBootSnapshot));
+  v1::Observation observation;
+  if (!bytes.has_value() || !observation.ParseFromString(*bytes)) return Corrupt("boot snapshot");
+  return std::optional<v1::Observation>(std::move(observation));
+}
+
+absl::Status AgentState::SetBootSnapshot(absl::string_view boot_id,
+                                         const v1::Observation& observation) {
+  return db_->Transaction([&]() -> absl::Status {
+    RETURN_IF_ERROR(Put(kBootId, boot_id));
+    return Put(kBootSnapshot, observation.SerializeAsString());
+  });
+}
+
+absl::StatusOr<absl::Duration> AgentState::ReconnectWindow(absl::Duration fallback) {
+  ASSIGN_OR_RETURN(const std::int64_t millis, GetInt(kWindow, absl::ToInt64Milliseconds(fallback)));
+  return absl::Milliseconds(millis);
+}
+
+absl::Status AgentState::SetReconnectWindow(absl::Duration window) {
+  return PutInt(kWindow, absl::ToInt64Milliseconds(window));
+}
+
+absl::Status AgentState::ActAs(absl::string_view host_id) {
+  ASSIGN_OR_RETURN(const std::optional<std::string> before, Get(kHost));
+  if (before == host_id) return absl::OkStatus();
+  return db_->Transaction([&]() -> absl::Status {
+    ASSIGN_OR_RETURN(Statement forget, db_->Prepare("DELETE FROM fact WHERE key = ?"));
+    if (before.has_value()) RETURN_IF_ERROR(forget.Bind(1, kWindow).Run());
+    return Put(kHost, host_id);
+  });
+}
+
+absl::StatusOr<ConnectionState> AgentState::Connection() {
+  ConnectionState connection;
+  ASSIGN_OR_RETURN(const std::int64_t connected, GetInt(kConnected, 0));
+  connection.connected = connected != 0;
+  ASSIGN_OR_RETURN(connection.since, GetTime(kSince));
+  ASSIGN_OR_RETURN(connection.last_ack, GetTime(kLastAck));
+  ASSIGN_OR_RETURN(const std::optional<std::string> error, Get(kLastError));
+  connection.last_error = error.value_or("");
+  ASSIGN_OR_RETURN(connection.last_error_at, GetTime(kLastErrorAt));
+  return connection;
+}
+
+absl::Status AgentState::SetConnected(absl::Time at) {
+  return db_->Transaction([&]() -> absl::Status {
+    RETURN_IF_ERROR(PutInt(kConnected, 1));
+    RETURN_IF_ERROR(PutInt(kSince, absl::ToUnixMillis(at)));
+    return Put(kLastError, "");
+  });
+}
+
+absl::Status AgentState::SetDisconnected(absl::string_view why, absl::Time at) {
+  return db_->Transaction([&]() -> absl::Status {
+    ASSIGN_OR_RETURN(const std::int64_t was_connected, GetInt(kConnected, 0));
+    ASSIGN_OR_RETURN(const std::optional<std::string> since, Get(kSince));
+    RETURN_IF_ERROR(PutInt(kConnected, 0));
+    if (was_connected != 0 || !since.has_value()) {
+      RETURN_IF_ERROR(PutInt(kSince, absl::ToUnixMillis(at)));
+    }
+    RETURN_IF_ERROR(Put(kLastError, why));
+    return PutInt(kLastErrorAt, absl::ToUnixMillis(at));
+  });
+}
+
+}  // namespace dumpwarden

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef DUMPWARDEN_CLI_COMPLIANCE_COMMAND_H_
+#define DUMPWARDEN_CLI_COMPLIANCE_COMMAND_H_
+
+#include "cli/commands.h"
+
+namespace dumpwarden {
+
+absl::StatusOr<int> RunComplianceSummary(Invocation& invocation);
+absl::StatusOr<int> RunComplianceReport(Invocation& invocation);
+
+}  // namespace dumpwarden
+
+#endif  // DUMPWARDEN_CLI_COMPLIANCE_COMMAND_H_

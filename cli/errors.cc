@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/errors.h"
+
+#include <string>
+
+#include "absl/strings/cord.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "cli/commands.h"
+#include "core/base/text.h"
+
+namespace dumpwarden {
+namespace {
+
+constexpr char kMisuse[] = "dumpwarden/misuse";
+
+}  // namespace
+
+absl::Status Trouble(absl::StatusCode code, absl::string_view what, absl::string_view why,
+                     absl::string_view todo) {
+  return absl::Status(code, absl::StrCat(what, "\n  why: ", why, "\n  do:  ", todo));
+}
+
+absl::Status Misuse(absl::string_view what, absl::string_view why, absl::string_view todo) {
+  absl::Status status = Trouble(absl::StatusCode::kInvalidArgument, what, why, todo);
+  status.SetPayload(kMisuse, absl::Cord());
+  return status;
+}
+
+int Complain(std::ostream& err, const absl::Status& status) {
+  absl::string_view prefix = "dumpctl: ";
+  for (absl::string_view line : absl::StrSplit(status.message(), '\n', absl::SkipEmpty())) {
+    err << prefix << Printable(line) << "\n";
+    prefix = "";
+  }
+  return status.GetPayload(kMisuse) ? kExitUsage : ExitCodeOf(status.code());
+}
+
+int ExitCodeOf(absl::StatusCode code) {
+  switch (code) {
+    case absl::StatusCode::kOk:
+      return kExitDone;
+    case absl::StatusCode::kUnauthenticated:
+      return kExitNotAuthenticated;
+    case absl::StatusCode::kPermissionDenied:
+      return kExitNotPermitted;
+    case absl::StatusCode::kNotFound:
+      return kExitNotFound;
+    case absl::StatusCode::kAborted:
+    case absl::StatusCode::kAlreadyExists:
+      return kExitConflict;
+    case absl::StatusCode::kDeadlineExceeded:
+      return kExitTimedOut;
+    default:
+      return kExitFailed;
+  }
+}
+
+}  // namespace dumpwarden

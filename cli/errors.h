@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// Errors as people get them: what, why, what to do, a line each.
+#ifndef DUMPWARDEN_CLI_ERRORS_H_
+#define DUMPWARDEN_CLI_ERRORS_H_
+
+#include <ostream>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+namespace dumpwarden {
+
+// A status whose message is the three lines.
+absl::Status Trouble(absl::StatusCode code, absl::string_view what, absl::string_view why,
+                     absl::string_view todo);
+
+// The same for a wrong command line: exit code 64, whatever the answer of a server would give.
+absl::Status Misuse(absl::string_view what, absl::string_view why, absl::string_view todo);
+
+// Prints the lines, safe for a terminal, and gives the exit code of the status.
+int Complain(std::ostream& err, const absl::Status& status);
+int ExitCodeOf(absl::StatusCode code);
+
+}  // namespace dumpwarden
+
+#endif  // DUMPWARDEN_CLI_ERRORS_H_

@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/reconcile/apply.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/time.h"
+#include "core/base/failpoint.h"
+#include "core/base/status_macros.h"
+#include "core/base/text.h"
+#include "core/reconcile/observe.h"
+#include "core/reconcile/undo.h"
+
+namespace dumpwarden {
+namespace {
+
+constexpr std::size_t kMaxBackupBytes = 16 * 1024 * 1024;
+constexpr int kMaxBackupsASecond = 10000;
+
+std::string ParentOf(absl::string_view path) {
+  const std::size_t slash = path.rfind('\\');
+  return std::string(path.substr(0, slash == absl::string_view::npos ? 0 : slash));
+}
+
+std::string CellText(absl::string_view key, absl::string_view name) {
+  return absl::StrCat(key, "\\", name);
+}
+
+absl::Status Put(Registry& registry, absl::string_view key, absl::string_view name,
+                 const std::optional<RegistryValue>& value) {
+  return value ? registry.Write(key, name, *value) : registry.Delete(key, name);
+}
+
+std::string ValueText(const std::optional<RegistryValue>& value) {
+  return value ? ToText(*value) : "absent";
+}
+
+// The deepest of `absent` last; a path is kept once.
+void AddAbsent(std::vector<std::string> deepest_first, std::vector<std::string>& absent) {
+  for (auto path = deepest_first.rbegin(); path != deepest_first.rend(); ++path) {
+    const bool known = std::any_of(absent.begin(), absent.end(), [&path](const std::string& other) {
+      return dumpwarden::EqualsIgnoreCase(other, *path);
+    });
+    if (!known) absent.push_back(*path);
+  }
+}
+
+absl::Status CheckWritable(Registry& registry, const Plan& plan) {
+  for (const Edit& edit : plan.edits) {
+    if (edit.action == Edit::Action::kMakeFolder) continue;
+    if (absl::Status status = registry.CheckWritable(edit.key); !status.ok()) {
+      return absl::Status(status.code(), absl::StrCat(status.message(), "; nothing was touched"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+void AddCell(const CellName& name, const CellValue& before, const CellValue& after,
+             v1::UndoRecord& record) {
+  if (FindUndoCell(record, name.key, name.name) != nullptr) return;
+  v1::UndoRecord::Cell& cell = *record.add_cells();
+  cell.set_key(std::string(name.key));
+  cell.set_name(std::string(name.name));
+  SetUndoValue(before, *cell.mutable_before());
+  SetUndoValue(after, *cell.mutable_after());
+}
+
+// What each cell of a backup is to be: of several lines the last.
+std::vector<RegLine> LastLines(const RegFile& backup) {
+  std::vector<RegLine> lines;
+  std::map<std::string, std::size_t> known;
+  for (RegLine& line : backup.Lines()) {
+    const auto found = known.try_emplace(LowerAscii(CellText(line.key, line.name)), lines.size());
+    if (found.second) {
+      lines.push_back(std::move(line));
+    } else {
+      lines[found.first->second] = std::move(line);
+    }
+  }
+  return lines;
+}
+
+absl::Status AtLine(const std::string& path, const Mark& mark, absl::string_view what) {
+  Problems problems(path);
+  problems.Add(mark, "", what);
+  return problems.ToStatus();
+}
+
+}  // namespace
+
+Applier::Applier(Registry& registry, Folders& folders, Vfs& vfs, const Clock& clock,
+                 ApplyPlace place)
+    : registry_(registry), folders_(folders), vfs_(vfs), clock_(clock), place_(std::move(place)) {}
+
+absl::StatusOr<bool> Applier::Recover() {
+  ASSIGN_OR_RETURN(const bool interrupted, vfs_.Exists(UndoPath()));
+  if (!interrupted) return false;
+  RETURN_IF_ERROR(vfs_.CheckPrivateFolder(place_.folder));
+  // Held by a running apply, the record is not ours to undo: the lock tells.
+  ASSIGN_OR_RETURN(const std::unique_ptr<FileLock> lock,
+                   vfs_.Lock(absl::StrCat(place_.folder, "/lock")));
+  return RecoverLocked();
+}
+
+absl::StatusOr<Applied> Applier::Apply(const Desired& desired, const v1::Facts& facts,
+                                       const v1::Observation* at_boot) {
+  const auto plan = [&] {
+    return MakePlan(desired, Observe(registry_, folders_, desired, facts), facts, at_boot);
+  };
+  Plan first = plan();
+  if (first.edits.empty()) return Applied{std::move(first), ""};
+  RETURN_IF_ERROR(CheckWritable(registry_, first));
+  ASSIGN_OR_RETURN(const std::unique_ptr<FileLock> lock, Begin());
+  return Carry(plan(), Obsolete{});
+}
+
+absl::StatusOr<Applied> Applier::Restore(const std::string& backup_path) {
+  ASSIGN_OR_RETURN(const std::string bytes, vfs_.Read(backup_path, kMaxBackupBytes));
+  ASSIGN_OR_RETURN(const RegFile backup, RegFile::Parse(bytes, backup_path));
+  const std::string undo_path = absl::StrCat(backup_path, ".undo");
+  ASSIGN_OR_RETURN(const bool has_undo, vfs_.Exists(undo_path));
+  std::optional<v1::UndoRecord> undo;
+  if (has_undo) {
+    ASSIGN_OR_RETURN(undo, ReadUndo(undo_path));
+  }
+  const v1::UndoRecord* of_apply = undo ? &*undo : nullptr;
+  const auto look = [&]() -> absl::StatusOr<std::pair<Plan, Obsolete>> {
+    ASSIGN_OR_RETURN(Plan plan, PlanRestore(backup, of_apply, backup_path));
+    ASSIGN_OR_RETURN(Obsolete obsolete, FindObsolete(of_apply));
+    return std::make_pair(std::move(plan), std::move(obsolete));
+  };
+  ASSIGN_OR_RETURN(auto first, look());
+  if (first.first.edits.empty() && first.second.empty()) {
+    return Applied{std::move(first.first), "", std::move(first.second.unseen)};
+  }
+  RETURN_IF_ERROR(CheckWritable(registry_, first.first));
+  ASSIGN_OR_RETURN(const std::unique_ptr<FileLock> lock, Begin());
+  ASSIGN_OR_RETURN(auto locked, look());
+  ASSIGN_OR_RETURN(Applied restored, Carry(std::move(locked.first), locked.second));
+  // Last, because a folder that was taken away could not be rolled back to what it was.
+  RETURN_IF_ERROR(RemoveFolders(locked.second));
+  restored.unseen = std::move(locked.second.unseen);
+  return restored;
+}
+
+absl::StatusOr<std::unique_ptr<FileLock>> Applier::Begin() {
+  RETURN_IF_ERROR(vfs_.MakeFolder(place_.folder));
+  RETURN_IF_ERROR(vfs_.CheckPrivateFolder(place_.folder));
+  RETURN_IF_ERROR(vfs_.SyncFolder(FolderOf(place_.folder)));
+  ASSIGN_OR_RETURN(std::unique_ptr<FileLock> lock, vfs_.Lock(absl::StrCat(place_.folder, "/lock")));
+  ASSIGN_OR_RETURN(const bool interrupted, vfs_.Exists(UndoPath()));
+  if (interrupted) RETURN_IF_ERROR(RecoverLocked().status());
+  RETURN_IF_ERROR(registry_.Reload());
+  return lock;
+}
+
+absl::StatusOr<bool> Applier::RecoverLocked() {
+  ASSIGN_OR_RETURN(const bool interrupted, vfs_.Exists(UndoPath()));
+  if (!interrupted) return false;
+  ASSIGN_OR_RETURN(const v1::UndoRecord record, ReadUndo(UndoPath()));
+  return RollBack(record);
+}
+
+absl::StatusOr<Applied> Applier::Carry(Plan plan, const Obsolete& obsolete) {
+  if (plan.edits.empty()) {  // what goes is empty, so there is nothing to back up
+    RETURN_IF_ERROR(DeleteKeys(obsolete));
+    RETURN_IF_ERROR(registry_.Flush());
+    return Applied{std::move(plan), ""};
+  }
+  v1::UndoRecord record;
+  RETURN_IF_ERROR(RecordCells(plan, record));
+  RETURN_IF_ERROR(RecordMissing(plan, record));
+  ASSIGN_OR_RETURN(*record.mutable_backup(), NewBackupName());
+  if (absl::Status status = WriteDurably(vfs_, UndoPath(), FormatUndo(record)); !status.ok()) {
+    vfs_.Remove(UndoPath()).IgnoreError();  // may be there, and not durably
+    return absl::Status(status.code(), absl::StrCat(status.message(), "; nothing was changed"));
+  }
+  FAILPOINT("apply.undo-written");
+  const absl::Status done = CarryRecorded(plan, record, obsolete);
+  if (done.ok()) return Applied{std::move(plan), BackupPath(record)};
+  const absl::StatusOr<bool> back = RollBack(record);
+  if (back.ok()) {
+    return absl::Status(done.code(), absl::StrCat(done.message(), "; everything is as before"));
+  }
+  return absl::Status(
+      done.code(), absl::StrCat(done.message(), "; and putting things back failed: ",
+                                back.status().message(), "; it is tried again at the next start"));
+}
+
+absl::Status Applier::CarryRecorded(const Plan& plan, const v1::UndoRecord& record,
+                                    const Obsolete& obsolete) {
+  RETURN_IF_ERROR(WriteBackup(plan, BackupPath(record)));
+  FAILPOINT("apply.backup-written");
+  RETURN_IF_ERROR(WriteCells(plan, obsolete));
+  RETURN_IF_ERROR(registry_.Flush());
+  FAILPOINT("apply.flushed");
+  RETURN_IF_ERROR(ReadBack(plan));
+  FAILPOINT("apply.read-back");
+  RETURN_IF_ERROR(vfs_.Rename(UndoPath(), absl::StrCat(BackupPath(record), ".undo")));
+  RETURN_IF_ERROR(vfs_.SyncFolder(place_.folder));
+  FAILPOINT("apply.done");
+  return absl::OkStatus();
+}
+
+absl::Status Applier::WriteCells(const Plan& plan, const Obsolete& obsolete) {
+  for (const Edit& edit : plan.edits) {
+    if (edit.action != Edit::Action::kDelete) continue;
+    RETURN_IF_ERROR(registry_.Delete(edit.key, edit.name));
+  }
+  RETURN_IF_ERROR(DeleteKeys(obsolete));
+  FAILPOINT("apply.deleted");
+  for (const Edit& edit : plan.edits) {
+    if (edit.action == Edit::Action::kMakeFolder) RETURN_IF_ERROR(folders_.Make(edit.key));
+  }
+  for (const Edit& edit : plan.edits) {
+    if (edit.action != Edit::Action::kSet) continue;
+    RETURN_IF_ERROR(registry_.Write(edit.key, edit.name, *edit.to));
+  }
+  FAILPOINT("apply.set");
+  return absl::OkStatus();
+}
+
+absl::Status Applier::DeleteKeys(const Obsolete& obsolete) {
+  for (auto key = obsolete.keys.rbegin(); key != obsolete.keys.rend(); ++key) {
+    RETURN_IF_ERROR(registry_.DeleteKeyIfEmpty(*key));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Applier::ReadBack(const Plan& plan) {
+  RETURN_IF_ERROR(registry_.Reload());
+  for (const Edit& edit : plan.edits) {
+    if (edit.action == Edit::Action::kMakeFolder) continue;
+    ASSIGN_OR_RETURN(const CellValue found, registry_.Read(edit.key, edit.name));
+    if (found == edit.to) continue;
+    return absl::DataLossError(absl::StrCat(CellText(edit.key, edit.name), " reads back as ",
+                                            ValueText(found), " instead of ", ValueText(edit.to)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Applier::WriteBackup(const Plan& plan, const std::string& path) {
+  RegFile backup = RegFile::New();
+  backup.AddComment(
+      absl::StrCat("Dumpwarden backup: what stood here before the change of ",
+                   absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", clock_.Now(), absl::UTCTimeZone())));
+  if (!place_.host.empty()) backup.AddComment(absl::StrCat("Host: ", Printable(place_.host)));
+  for (const Edit& edit : plan.edits) {
+    if (edit.action == Edit::Action::kMakeFolder) continue;
+    if (edit.from) {
+      backup.Write(edit.key, edit.name, *edit.from);
+    } else {
+      backup.WriteDeletion(edit.key, edit.name);
+    }
+  }
+  return WriteDurably(vfs_, path, backup.Serialize());
+}
+
+absl::StatusOr<std::string> Applier::NewBackupName() {
+  const std::string stem = absl::StrCat(
+      "backup-", absl::FormatTime("%Y%m%dT%H%M%SZ", clock_.Now(), absl::UTCTimeZone()), "-");
+  for (int n = 1; n <= kMaxBackupsASecond; ++n) {
+    std::string name = absl::StrCat(stem, n, ".reg");
+    const std::string path = absl::StrCat(place_.folder, "/", name);
+    ASSIGN_OR_RETURN(const bool taken, vfs_.Exists(path));
+    ASSIGN_OR_RETURN(const bool undo_taken, vfs_.Exists(absl::StrCat(path, ".undo")));
+    if (!taken && !undo_taken) return name;
+  }
+  return absl::ResourceExhaustedError(
+      absl::StrCat("too many backups ", place_.folder, "/", stem, "*"));
+}
+
+// A folder is recorded with the values that lead to it, also when only the folder is missing.
+absl::Status Applier::RecordCells(const Plan& plan, v1::UndoRecord& record) {
+  for (const Edit& edit : plan.edits) {
+    if (edit.action == Edit::Action::kMakeFolder) continue;
+    AddCell({edit.key, edit.name}, edit.from, edit.to, record);
+  }
+  for (const Edit& edit : plan.edits) {
+    if (edit.action != Edit::Action::kMakeFolder) continue;
+    const CellName& cell = FindSetting(edit.setting)->cells.front();
+    ASSIGN_OR_RETURN(const CellValue now, registry_.Read(cell.key, cell.name));
+    AddCell(cell, now, now, record);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Applier::RecordMissing(const Plan& plan, v1::UndoRecord& record) {
+  std::vector<std::string> keys;
+  std::vector<std::string> folders;
+  for (const Edit& edit : plan.edits) {
+    std::vector<std::string> missing;
+    if (edit.action == Edit::Action::kSet) {
+      for (std::string key = edit.key; key.size() > kControlSetKey.size(); key = ParentOf(key)) {
+        ASSIGN_OR_RETURN(const bool exists, registry_.HasKey(key));
+        if (exists) break;
+        missing.push_back(key);
+      }
+      AddAbsent(std::move(missing), keys);
+    } else if (edit.action == Edit::Action::kMakeFolder) {
+      for (std::string path = edit.key; path.size() > 3; path = ParentOf(path)) {
+        ASSIGN_OR_RETURN(const Folders::Presence presence, folders_.Look(path));
+        if (presence != Folders::Presence::kAbsent) break;
+        missing.push_back(path);
+      }
+      AddAbsent(std::move(missing), folders);
+    }
+  }
+  record.mutable_keys()->Assign(keys.begin(), keys.end());
+  record.mutable_folders()->Assign(folders.begin(), folders.end());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> Applier::RollBack(const v1::UndoRecord& record) {
+  RETURN_IF_ERROR(registry_.Reload());
+  ASSIGN_OR_RETURN(const bool changed, PutBack(record));
+  RETURN_IF_ERROR(registry_.Flush());
+  for (const std::string& path :
+       {absl::StrCat(BackupPath(record), ".undo"), BackupPath(record), UndoPath()}) {
+    RETURN_IF_ERROR(RemoveDurably(vfs_, path));
+  }
+  return changed;
+}
+
+absl::StatusOr<bool> Applier::PutBack(const v1::UndoRecord& record) {
+  bool changed = false;
+  std::vector<std::string> failed;
+  const auto keep = [&failed](absl::string_view what, const absl::Status& status) {
+    failed.push_back(absl::StrCat(what, ": ", status.message()));
+  };
+  for (const v1::UndoRecord::Cell& cell : record.cells()) {
+    const CellValue before = UndoValue(cell.before());
+    const CellValue after = UndoValue(cell.after());
+    const absl::StatusOr<CellValue> now = registry_.Read(cell.key(), cell.name());
+    absl::Status status = now.status();
+    const bool ours = now.ok() && *now == after && after != before;
+    if (ours) status = Put(registry_, cell.key(), cell.name(), before);
+    if (!status.ok()) keep(CellText(cell.key(), cell.name()), status);
+    changed = changed || ours;
+  }
+  for (auto key = record.keys().rbegin(); key != record.keys().rend(); ++key) {
+    if (absl::Status status = registry_.DeleteKeyIfEmpty(*key); !status.ok()) keep(*key, status);
+  }
+  for (auto path = record.folders().rbegin(); path != record.folders().rend(); ++path) {
+    if (absl::Status status = folders_.RemoveIfEmpty(*path); !status.ok()) keep(*path, status);
+  }
+  if (failed.empty()) return changed;
+  registry_.Flush().IgnoreError();  // what could be put back should stay so
+  return absl::InternalError(absl::StrJoin(failed, "; "));
+}
+
+absl::StatusOr<v1::UndoRecord> Applier::ReadUndo(const std::string& path) {
+  ASSIGN_OR_RETURN(const std::string bytes, vfs_.Read(path, kMaxUndoBytes));
+  absl::StatusOr<v1::UndoRecord> record = ParseUndo(bytes);
+  const absl::Status status = record.ok() ? CheckUndo(*record) : record.status();
+  if (status.ok()) return record;
+  return absl::DataLossError(
+      absl::StrCat("the undo record ", path, " cannot be used (", status.message(),
+                   "); compare the registry with the newest backup in ", place_.folder,
+                   ", put back by hand what is wrong, then remove the record and start again"));
+}
+
+absl::StatusOr<Plan> Applier::PlanRestore(const RegFile& backup, const v1::UndoRecord* undo,
+                                          const std::string& path) {
+  if (const std::vector<std::string> keys = backup.DeletedKeys(); !keys.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": it deletes the key ", keys.front(),
+                                                   "; a backup only deletes values"));
+  }
+  Plan plan;
+  std::vector<Edit> sets;
+  for (const RegLine& line : LastLines(backup)) {
+    const Setting* setting = OwnerOfCell(line.key, line.name);
+    if (setting == nullptr) {
+      return AtLine(path, line.mark,
+                    absl::StrCat(CellText(line.key, line.name),
+                                 " is not in the table of this program, so it is not written"));
+    }
+    const v1::UndoRecord::Cell* cell =
+        undo == nullptr ? nullptr : FindUndoCell(*undo, line.key, line.name);
+    if (!line.value && (cell == nullptr || cell->before().present())) {
+      return AtLine(path, line.mark,
+                    absl::StrCat("deletes ", CellText(line.key, line.name), ", which ", path,
+                                 ".undo does not say that its apply created; keep both files "
+                                 "together, or delete the line"));
+    }
+    ASSIGN_OR_RETURN(const CellValue now, registry_.Read(line.key, line.name));
+    if (now == line.value) continue;
+    const auto action = line.value ? Edit::Action::kSet : Edit::Action::kDelete;
+    (line.value ? sets : plan.edits)
+        .push_back(Edit{action, std::string(setting->id), line.key, line.name, now, line.value});
+  }
+  plan.edits.insert(plan.edits.end(), sets.begin(), sets.end());
+  return plan;
+}
+
+absl::StatusOr<Obsolete> Applier::FindObsolete(const v1::UndoRecord* undo) {
+  Obsolete obsolete;
+  if (undo == nullptr) return obsolete;
+  for (const std::string& key : undo->keys()) {
+    ASSIGN_OR_RETURN(const bool exists, registry_.HasKey(key));
+    if (exists) obsolete.keys.push_back(key);
+  }
+  for (const std::string& path : undo->folders()) {
+    ASSIGN_OR_RETURN(const Folders::Presence presence, folders_.Look(path));
+    if (presence == Folders::Presence::kPresent) obsolete.folders.push_back(path);
+    if (presence == Folders::Presence::kUnknown) obsolete.unseen.push_back(path);
+  }
+  return obsolete;
+}
+
+absl::Status Applier::RemoveFolders(const Obsolete& obsolete) {
+  for (auto path = obsolete.folders.rbegin(); path != obsolete.folders.rend(); ++path) {
+    if (absl::Status status = folders_.RemoveIfEmpty(*path); !status.ok()) {
+      return absl::Status(status.code(),
+                          absl::StrCat("every value was restored, but the folder ", *path,
+                                       " was not removed: ", status.message()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::string Applier::BackupPath(const v1::UndoRecord& record) const {
+  return absl::StrCat(place_.folder, "/", record.backup());
+}
+
+std::string Applier::UndoPath() const { return absl::StrCat(place_.folder, "/undo"); }
+
+}  // namespace dumpwarden

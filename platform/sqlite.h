@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// SQLite with owners: a connection, a prepared statement, a transaction that
+// rolls back unless committed.  Errors are Status with SQLite's text.  One
+// connection belongs to one thread.
+#ifndef DUMPWARDEN_PLATFORM_SQLITE_H_
+#define DUMPWARDEN_PLATFORM_SQLITE_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace dumpwarden {
+
+class Statement {
+ public:
+  Statement(Statement&&) noexcept;
+  Statement& operator=(Statement&&) noexcept;
+  ~Statement();
+
+  // Parameters count from 1.  Text and blobs are copied.
+  Statement& Bind(int index, std::int64_t value);
+  Statement& Bind(int index, absl::string_view text);
+  Statement& BindBlob(int index, absl::string_view bytes);
+  Statement& BindNull(int index);
+
+  // True when there is a row; false at the end.  Errors of Bind come out here too.
+  absl::StatusOr<bool> Step();
+  // Runs to the end and makes ready for the next Bind.
+  absl::Status Run();
+  void Reset();
+
+  // Columns count from 0.
+  std::int64_t Int(int column) const;
+  std::string Text(int column) const;
+  std::string Blob(int column) const;
+  bool IsNull(int column) const;
+
+ private:
+  friend class Database;
+  explicit Statement(sqlite3_stmt* statement);
+  sqlite3_stmt* statement_;
+  int bind_error_ = 0;
+};
+
+class Database {
+ public:
+  enum class Durability { kFull, kExtra };  // PRAGMA synchronous; kExtra uses a rollback journal
+  // WAL (kFull) or DELETE (kExtra), foreign keys on, trusted_schema off, five seconds busy timeout,
+  // file readable by the owner only.
+  static absl::StatusOr<std::unique_ptr<Database>> Open(const std::string& path,
+                                                        Durability durability);
+  static absl::StatusOr<std::unique_ptr<Database>> OpenReadOnly(const std::string& path);
+  ~Database();
+
+  absl::StatusOr<Statement> Prepare(absl::string_view sql);
+  absl::Status Execute(absl::string_view sql);  // several statements, no parameters
+  std::int64_t LastInsertId() const;
+  std::int64_t Changes() const;
+  // BEGIN IMMEDIATE, body, COMMIT; ROLLBACK when the body or the commit fails.
+  absl::Status Transaction(const std::function<absl::Status()>& body);
+  // Runs body inside a savepoint of the running transaction; a failure undoes only the body.
+  absl::Status Savepoint(const std::function<absl::Status()>& body);
+
+  // Brings the schema from what the file says (PRAGMA user_version) to `scripts.size()`, each
+  // script in a transaction of its own.  kFailedPrecondition when the file is newer.
+  absl::Status Migrate(const std::vector<absl::string_view>& scripts);
+  // PRAGMA integrity_check; kDataLoss with what it found.  Reads the whole file.
+  absl::Status CheckIntegrity();
+
+ private:
+  absl::StatusOr<std::int64_t> SchemaVersion();
+  explicit Database(sqlite3* db);
+  sqlite3* db_;
+};
+
+}  // namespace dumpwarden
+
+#endif  // DUMPWARDEN_PLATFORM_SQLITE_H_

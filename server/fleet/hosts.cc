@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/fleet/hosts.h"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "core/base/digest.h"
+#include "core/base/status_macros.h"
+#include "core/base/text.h"
+#include "core/base/timestamp.h"
+#include "core/reconcile/status.h"
+#include "server/fleet/answers.h"
+
+namespace dumpwarden {
+namespace {
+
+constexpr absl::string_view kUnknown = "unknown";
+constexpr absl::string_view kQuarantined = "quarantined";
+
+absl::Status CheckStateWord(const std::string& word) {
+  if (word.empty() || word == kUnknown || word == kQuarantined ||
+      StatusFromWord(word) != v1::STATUS_UNSPECIFIED) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("state ", Quote(word),
+                   " is none; accepted are a status (compliant, drifted, ...), unknown "
+                   "and quarantined"));
+}
+
+}  // namespace
+
+absl::StatusOr<v1::Facts> FactsOf(Store& store, const HostRow& host) {
+  v1::Facts facts;
+  if (absl::StatusOr<v1::Facts> kept = store.ReadFacts(host.id); kept.ok()) {
+    facts = *std::move(kept);
+  } else if (!absl::IsNotFound(kept.status())) {
+    return kept.status();
+  }
+  for (const auto& [key, value] : host.labels) (*facts.mutable_labels())[key] = value;
+  return facts;
+}
+
+absl::StatusOr<std::map<std::string, std::string>> ParseLabelSelector(absl::string_view text) {
+  std::map<std::string, std::string> wanted;
+  for (absl::string_view part : absl::StrSplit(text, ',', absl::SkipWhitespace())) {
+    const std::pair<std::string, std::string> pair = absl::StrSplit(part, absl::MaxSplits('=', 1));
+    if (pair.first.empty() || part.find('=') == absl::string_view::npos) {
+      return absl::InvalidArgumentError(absl::StrCat("label selector: ", Quote(part),
+                                                     " is not KEY=VALUE, as in role=sql,site=b"));
+    }
+    wanted[pair.first] = pair.second;
+  }
+  return wanted;
+}
+
+bool HasLabels(const v1::Facts& facts, const std::map<std::string, std::string>& wanted) {
+  return std::all_of(wanted.begin(), wanted.end(), [&](const auto& want) {
+    const auto at = facts.labels().find(want.first);
+    return at != facts.labels().end() && at->second == want.second;
+  });
+}
+
+absl::StatusOr<HostRow> FindHostByText(Store& store, const std::string& text) {
+  absl::StatusOr<HostRow> by_id = store.FindHost(text);
+  if (by_id.ok() || !absl::IsNotFound(by_id.status())) return by_id;
+  ASSIGN_OR_RETURN(const std::vector<HostRow> hosts, store.ListHosts());
+  std::vector<const HostRow*> named;
+  for (const HostRow& host : hosts) {
+    if (EqualsIgnoreCase(host.name, text)) named.push_back(&host);
+  }
+  if (named.empty()) {
+    return absl::NotFoundError(absl::StrCat("no host has the id or name ", Quote(text),
+                                            "; `dumpctl host list` shows all"));
+  }
+  if (named.size() == 1) return *named.front();
+  return absl::AbortedError(absl::StrCat(
+      named.size(), " hosts have the name ", Quote(text), "; give one's id: ",
+      absl::StrJoin(named.begin(), named.begin() + std::min<std::ptrdiff_t>(10, std::ssize(named)),
+                    ", ", [](std::string* out, const HostRow* host) { *out += host->uuid; })));
+}
+
+absl::Time Hosts::LastHeard(const HostRow& host) const {
+  return std::max(host.last_seen, fleet_.LastHeard(host.id).value_or(absl::InfinitePast()));
+}
+
+std::string Hosts::StateOf(const HostRow& host) const {
+  if (host.quarantined) return std::string(kQuarantined);
+  const bool silent = clock_.Now() - LastHeard(host) > stale_after_;
+  if (silent || host.state == v1::STATUS_UNSPECIFIED) return std::string(kUnknown);
+  return std::string(StatusWord(host.state));
+}
+
+v1::HostSummary Hosts::Summarize(const HostRow& host, const v1::Facts& facts) const {
+  v1::HostSummary summary;
+  summary.set_id(host.uuid);
+  summary.set_name(host.name);
+  summary.set_state(StateOf(host));
+  summary.set_connected(fleet_.IsConnected(host.id));
+  const absl::Time seen = LastHeard(host);
+  if (seen != absl::InfinitePast()) *summary.mutable_last_seen() = ToTimestamp(seen);
+  *summary.mutable_enrolled() = ToTimestamp(host.enrolled);
+  *summary.mutable_labels() = facts.labels();
+  summary.set_agent_version(host.agent_version);
+  summary.set_os_build(facts.os().build());
+  return summary;
+}
+
+absl::StatusOr<v1::ListHostsResponse> Hosts::List(const v1::ListHostsRequest& request) const {
+  ASSIGN_OR_RETURN(const auto wanted, ParseLabelSelector(request.label_selector()));
+  RETURN_IF_ERROR(CheckStateWord(request.state()));
+  ASSIGN_OR_RETURN(std::vector<HostRow> rows, store_.ListHosts());
+  std::sort(rows.begin(), rows.end(), [](const HostRow& a, const HostRow& b) {
+    return std::tie(a.name, a.uuid) < std::tie(b.name, b.uuid);
+  });
+  v1::ListHostsResponse response;
+  for (const HostRow& row : rows) {
+    if (!request.state().empty() && StateOf(row) != request.state()) continue;
+    ASSIGN_OR_RETURN(const v1::Facts facts, FactsOf(store_, row));
+    if (HasLabels(facts, wanted)) *response.add_hosts() = Summarize(row, facts);
+  }
+  RETURN_IF_ERROR(CheckAnswer(response, "choose fewer hosts by label or state"));
+  return response;
+}
+
+absl::StatusOr<v1::GetHostResponse> Hosts::Get(const v1::GetHostRequest& request) const {
+  ASSIGN_OR_RETURN(const HostRow row, FindHostByText(store_, request.host()));
+  ASSIGN_OR_RETURN(v1::Facts facts, FactsOf(store_, row));
+  v1::GetHostResponse response;
+  *response.mutable_host() = Summarize(row, facts);
+  *response.mutable_facts() = std::move(facts);
+  response.set_host_key(absl::StrCat("sha256:", Sha256Hex(row.host_key)));
+  if (!row.epoch.empty()) {
+    ASSIGN_OR_RETURN(HostState state, store_.ReadState(row.id));
+    for (v1::Finding& finding : state.findings) *response.add_findings() = std::move(finding);
+    *response.mutable_observation() = std::move(state.observation);
+  }
+  RETURN_IF_ERROR(CheckAnswer(response, "this host reported too much to be shown"));
+  return response;
+}
+
+}  // namespace dumpwarden

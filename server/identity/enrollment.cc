@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/identity/enrollment.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
+#include "core/base/digest.h"
+#include "core/base/status_macros.h"
+#include "core/base/text.h"
+#include "core/policy/facts.h"
+#include "platform/keys.h"
+
+namespace dumpwarden {
+namespace {
+
+constexpr std::size_t kFailuresAMinute = 5;
+constexpr std::size_t kMaxAddresses = 10'000;
+constexpr std::size_t kMaxHostName = 253;
+constexpr absl::string_view kProofPrefix("dumpwarden-enroll-v1\0", 21);
+constexpr absl::string_view kRefusal =
+    "the token is not valid here: unknown, used, expired or for another host name";
+
+absl::Status CheckHostName(const std::string& name) {
+  if (!name.empty() && name.size() <= kMaxHostName && Printable(name) == name) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("host_name: 1 to ", kMaxHostName, " printable characters are accepted"));
+}
+
+absl::StatusOr<absl::Duration> LifeOf(const v1::CreateTokenRequest& request) {
+  if (request.ttl_seconds() == 0) return kUsualTokenLife;
+  const absl::Duration life = absl::Seconds(request.ttl_seconds());
+  if (life <= kLongestTokenLife) return life;
+  return absl::InvalidArgumentError(
+      absl::StrCat("a token may live at most 7 days (604800 s), not ", request.ttl_seconds(),
+                   " s; make it when the host is about to be enrolled"));
+}
+
+// "[fe80::1%eth0]", as a library writes it or percent-encoded as in a URI.
+std::optional<in6_addr> ParseIpv6(absl::string_view text) {
+  const std::string decoded = absl::StrReplaceAll(text, {{"%5B", "["}, {"%5D", "]"}, {"%25", "%"}});
+  absl::string_view rest = decoded;
+  absl::ConsumePrefix(&rest, "[");
+  absl::ConsumeSuffix(&rest, "]");
+  const std::string address(rest.substr(0, rest.find('%')));
+  in6_addr parsed;
+  if (inet_pton(AF_INET6, address.c_str(), &parsed) != 1) return std::nullopt;
+  return parsed;
+}
+
+std::string FormatNetwork(in6_addr address) {
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  if (IN6_IS_ADDR_V4MAPPED(&address)) {
+    inet_ntop(AF_INET, address.s6_addr + 12, text.data(), text.size());
+    return absl::StrCat("ipv4:", text.data());
+  }
+  std::fill(address.s6_addr + 8, address.s6_addr + 16, std::uint8_t{0});
+  inet_ntop(AF_INET6, &address, text.data(), text.size());
+  return absl::StrCat("ipv6:", text.data(), "/64");
+}
+
+}  // namespace
+
+std::string AddressOfPeer(absl::string_view peer) {
+  const auto colon = peer.rfind(':');
+  const absl::string_view address = peer.substr(0, colon);
+  absl::string_view v6 = address;
+  if (absl::ConsumePrefix(&v6, "ipv6:")) {
+    if (const auto parsed = ParseIpv6(v6)) return FormatNetwork(*parsed);
+  }
+  return std::string(address);
+}
+
+bool FailureLimit::IsOver(const std::string& address) {
+  std::lock_guard lock(mutex_);
+  Forget();
+  const auto at = failures_.find(address);
+  // A full table refuses strangers rather than forgetting whom it counts.
+  if (at == failures_.end()) return failures_.size() >= kMaxAddresses;
+  return at->second.size() >= kFailuresAMinute;
+}
+
+void FailureLimit::Count(const std::string& address) {
+  std::lock_guard lock(mutex_);
+  failures_[address].push_back(clock_.Monotonic());
+}
+
+void FailureLimit::Forget() {
+  const absl::Duration oldest = clock_.Monotonic() - absl::Minutes(1);
+  for (auto at = failures_.begin(); at != failures_.end();) {
+    while (!at->second.empty() && at->second.front() <= oldest) at->second.pop_front();
+    at = at->second.empty() ? failures_.erase(at) : std::next(at);
+  }
+}
+
+absl::StatusOr<v1::CreateTokenResponse> HostEnrollment::CreateToken(
+    const v1::CreateTokenRequest& request, const std::string& actor, const std::string& source) {
+  const std::map<std::string, std::string> labels(request.labels().begin(), request.labels().end());
+  RETURN_IF_ERROR(CheckLabels(labels));
+  if (!request.expected_name().empty()) RETURN_IF_ERROR(CheckHostName(request.expected_name()));
+  ASSIGN_OR_RETURN(const absl::Duration life, LifeOf(request));
+  EnrollmentToken token;
+  token.id = absl::BytesToHexString(random_.Bytes(16));
+  token.secret = absl::BytesToHexString(random_.Bytes(32));
+  token.root_pin = authority_.root_pin();
+  // Whole seconds: that is what the token's text can say.
+  token.expires = absl::FromUnixSeconds(absl::ToUnixSeconds(clock_.Now() + life));
+  v1::CreateTokenResponse response;
+  response.mutable_expires()->set_seconds(absl::ToUnixSeconds(token.expires));
+  if (request.dry_run()) return response;
+  RETURN_IF_ERROR(store_.CreateToken(
+      {token.id, Sha256(token.secret), labels, request.expected_name(), token.expires},
+      {.actor = actor,
+       .source = source,
+       .action = "token.create",
+       .object = token.id,
+       .detail = absl::StrCat("expires ", absl::FormatTime(token.expires, absl::UTCTimeZone())),
+       .before = "",
+       .after = ""}));
+  response.set_token(FormatToken(token));
+  response.set_id(token.id);
+  return response;
+}
+
+absl::StatusOr<HostEnrollment::Keys> HostEnrollment::CheckKeys(
+    const v1::EnrollRequest& request) const {
+  Keys keys;
+  ASSIGN_OR_RETURN(keys.tls, ReadCsrDer(request.csr()));
+  ASSIGN_OR_RETURN(const KeyPtr host_key, ReadPublicKeyDer(request.host_key()));
+  ASSIGN_OR_RETURN(keys.host_der, PublicKeyDer(*host_key));
+  ASSIGN_OR_RETURN(const std::string tls_der, PublicKeyDer(*keys.tls));
+  if (tls_der == keys.host_der) {
+    return absl::InvalidArgumentError("host_key: the TLS key; the host key is another one");
+  }
+  const std::string proven =
+      absl::StrCat(kProofPrefix, Sha256(request.csr()), Sha256(request.token()));
+  if (!VerifySignature(*host_key, proven, request.host_key_proof()).ok()) {
+    return absl::InvalidArgumentError("host_key_proof: not a signature by host_key over this call");
+  }
+  return keys;
+}
+
+std::string HostEnrollment::NewUuid() {
+  std::string bytes = random_.Bytes(16);
+  bytes[6] = static_cast<char>((bytes[6] & 0x0f) | 0x40);  // RFC 4122, version 4
+  bytes[8] = static_cast<char>((bytes[8] & 0x3f) | 0x80);
+  const std::string hex = absl::BytesToHexString(bytes);
+  return absl::StrCat(hex.substr(0, 8), "-", hex.substr(8, 4), "-", hex.substr(12, 4), "-",
+                      hex.substr(16, 4), "-", hex.substr(20));
+}
+
+absl::Status HostEnrollment::RefuseToken(const absl::Status& why, const std::string& peer) {
+  failures_.Count(AddressOfPeer(peer));
+  log_.Warning("enrolment refused", {{"why", std::string(why.message())}, {"peer", peer}});
+  return absl::PermissionDeniedError(kRefusal);
+}
+
+absl::StatusOr<HostRow> HostEnrollment::UseToken(const v1::EnrollRequest& request,
+                                                 const EnrollmentToken& token,
+                                                 const std::string& host_key,
+                                                 const std::string& peer) {
+  HostRow host;
+  host.uuid = NewUuid();
+  host.name = request.host_name();
+  host.host_key = host_key;
+  host.enrolled = clock_.Now();
+  host.last_seen = absl::InfinitePast();
+  return store_.EnrollHost(
+      token.id, Sha256(token.secret), host, clock_.Now(),
+      {.actor = absl::StrCat("spiffe://", authority_.trust_domain(), "/host/", host.uuid),
+       .source = peer,
+       .action = "host.enroll",
+       .object = host.uuid,
+       .detail = absl::StrCat("name ", host.name, ", host key sha256:", Sha256Hex(host_key)),
+       .before = "",
+       .after = ""});
+}
+
+absl::StatusOr<v1::EnrollResponse> HostEnrollment::Enroll(const v1::EnrollRequest& request,
+                                                          const std::string& peer,
+                                                          const std::string& server) {
+  if (failures_.IsOver(AddressOfPeer(peer))) {
+    return absl::ResourceExhaustedError("too many failures from this address; wait a minute");
+  }
+  RETURN_IF_ERROR(CheckHostName(request.host_name()));
+  const absl::StatusOr<EnrollmentToken> token = ParseToken(request.token());
+  if (!token.ok()) return RefuseToken(token.status(), peer);
+  absl::StatusOr<Keys> keys = CheckKeys(request);
+  if (!keys.ok()) {
+    failures_.Count(AddressOfPeer(peer));
+    return keys.status();
+  }
+  absl::StatusOr<HostRow> host = UseToken(request, *token, keys->host_der, peer);
+  if (absl::IsPermissionDenied(host.status())) return RefuseToken(host.status(), peer);
+  RETURN_IF_ERROR(host.status());
+  ASSIGN_OR_RETURN(const Issued issued, authority_.IssueHost(*keys->tls, host->uuid, clock_.Now()));
+  log_.Info("host enrolled", {{"host", host->uuid}, {"name", host->name}, {"peer", peer}});
+  v1::EnrollResponse response;
+  response.set_host_id(host->uuid);
+  for (const std::string& der : issued.chain) response.add_chain(der);
+  response.set_root(authority_.root_der());
+  response.set_trust_domain(authority_.trust_domain());
+  response.set_server(server);
+  for (const auto& [key, value] : host->labels) (*response.mutable_labels())[key] = value;
+  return response;
+}
+
+}  // namespace dumpwarden

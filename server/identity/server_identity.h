@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// The server's own key and certificate on disk: made at init, its certificate
+// renewed when `serve` starts and little life is left.
+#ifndef DUMPWARDEN_SERVER_IDENTITY_SERVER_IDENTITY_H_
+#define DUMPWARDEN_SERVER_IDENTITY_SERVER_IDENTITY_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core/base/vfs.h"
+#include "server/identity/authority.h"
+
+namespace dumpwarden {
+
+struct ServerIdentityFiles {
+  std::string chain;
+  std::string key;
+};
+
+struct ServerIdentity {
+  std::string chain_pem;  // leaf first
+  std::string key_pem;
+  absl::Time expires;
+};
+
+absl::Status MakeServerIdentity(Vfs& vfs, Authority& authority, const ServerIdentityFiles& files,
+                                const std::vector<std::string>& names, absl::Time now);
+
+// Reads both; issues the certificate anew (same key) when it lives less than a quarter of its life
+// any more, or does not hold one of `names`.
+absl::StatusOr<ServerIdentity> LoadServerIdentity(Vfs& vfs, Authority& authority,
+                                                  const ServerIdentityFiles& files,
+                                                  const std::vector<std::string>& names,
+                                                  absl::Time now);
+
+}  // namespace dumpwarden
+
+#endif  // DUMPWARDEN_SERVER_IDENTITY_SERVER_IDENTITY_H_

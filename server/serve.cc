@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+// The wiring: members are built in the order in which they need each other,
+// and go in the other one.
+#include "server/serve.h"
+
+#include <signal.h>
+#include <time.h>
+
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "platform/log.h"
+#include "platform/system.h"
+#include "server/accept_watch.h"
+#include "server/admin_service.h"
+#include "server/authorize.h"
+#include "server/config.h"
+#include "server/descriptors.h"
+#include "server/enrollment_service.h"
+#include "server/fleet/checks.h"
+#include "server/fleet/drift_feed.h"
+#include "server/fleet/fleet.h"
+#include "server/fleet/hosts.h"
+#include "server/fleet/policies.h"
+#include "server/fleet/session.h"
+#include "server/identity/credentials.h"
+#include "server/identity/enrollment.h"
+#include "server/identity/server_identity.h"
+#include "server/listener.h"
+#include "server/store/sqlite_store.h"
+
+namespace dumpwarden {
+namespace {
+
+constexpr int kMaxSessionMessage = 5 * 1024 * 1024;  // a whole set of policies; hosts get less
+constexpr int kMaxEnrollMessage = 64 * 1024;
+constexpr int kMaxThreads = 64;
+constexpr absl::Duration kStaleMargin = absl::Minutes(1);
+constexpr absl::Duration kDrainTime = absl::Seconds(3);
+
+// From here on they are waited for, in this thread only.
+sigset_t BlockSignals() {
+  sigset_t stop;
+  sigemptyset(&stop);
+  sigaddset(&stop, SIGTERM);
+  sigaddset(&stop, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &stop, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  return stop;
+}
+
+bool StopAsked(const sigset_t& stop, absl::Duration wait) {
+  const timespec time = absl::ToTimespec(wait);
+  return sigtimedwait(&stop, nullptr, &time) > 0;
+}
+
+class Server {
+ public:
+  Server(ServerConfig config, Vfs& vfs, const Clock& clock, Random& random, Log& log)
+      : config_(std::move(config)),
+        vfs_(vfs),
+        clock_(clock),
+        random_(random),
+        log_(log),
+        refusals_(clock, [this](const Refusal& refusal) { SayRefusal(refusal); }),
+        troubles_(clock, [this](const Refusal& trouble) { SayTrouble(trouble); }),
+        descriptors_(clock, log),
+        accept_watch_(clock) {}
+
+  absl::Status Start() {
+    RETURN_IF_ERROR(CheckPermissions(
+        {"dumpwarden.v1.Admin", "dumpwarden.v1.AgentSession", "dumpwarden.v1.Enrollment"}));
+    descriptors_.Raise(config_.max_sessions);
+    ASSIGN_OR_RETURN(authority_, Authority::Open(vfs_, random_, config_.ca));
+    if (authority_->trust_domain() != config_.trust_domain) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("trust-domain is ", config_.trust_domain, ", but the authority in ",
+                       config_.ca, " is that of ", authority_->trust_domain()));
+    }
+    ASSIGN_OR_RETURN(identity_,
+                     LoadServerIdentity(vfs_, *authority_, {config_.tls_chain, config_.tls_key},
+                                        config_.names, clock_.Now()));
+    ASSIGN_OR_RETURN(store_, MakeSqliteStore(config_.store, clock_));
+    BuildParts();
+    RETURN_IF_ERROR(StartSessions());
+    return door_->Refresh();
+  }
+
+  // One line for whoever started it.
+  void SayReady() const {
+    const nlohmann::json ready = {{"event", "ready"},
+                                  {"listen", listener_->address()},
+                                  {"enrollment", door_->Address().value_or("closed")}};
+    std::printf("%s\n", ready.dump().c_str());
+    std::fflush(stdout);
+    log_.Info("serving", {{"listen", listener_->address()},
+                          {"certificate-expires", absl::FormatTime(identity_.expires)}});
+  }
+
+  // An error: it serves nobody any more, and must be started anew.
+  absl::Status Tick() {
+    fleet_->Tick();
+    refusals_.Tick();
+    troubles_.Tick();
+    RefreshDoor();
+    descriptors_.Tick();
+    return accept_watch_.Check();
+  }
+
+  // Goodbye to every session, which gets time to leave.
+  void Stop(const sigset_t& stop) {
+    log_.Info("stopping", {{"sessions", absl::StrCat(fleet_->OpenStreams())}});
+    feed_.Close();
+    door_->Close();  // not gone yet: operators' calls use it until the listener has stopped
+    fleet_->Drain();
+    const absl::Duration end = clock_.Monotonic() + kDrainTime;
+    while (fleet_->OpenStreams() > 0 && clock_.Monotonic() < end) {
+      if (StopAsked(stop, absl::Milliseconds(20))) break;  // asked twice: at once
+    }
+    fleet_->Tick();  // who was heard last
+    listener_->Stop(absl::Milliseconds(500));
+    log_.Info("stopped");
+  }
+
+ private:
+  // Tried every second, said when it changes.
+  void RefreshDoor() {
+    const absl::Status done = door_->Refresh();
+    if (done != door_status_ && !done.ok()) {
+      log_.Error("enrolment cannot be opened or closed; tried again every second",
+                 {{"why", std::string(done.message())}});
+    }
+    door_status_ = done;
+  }
+
+  void BuildParts() {
+    FleetOptions options;
+    options.max_sessions = config_.max_sessions;
+    options.check_in_seconds = config_.check_in_seconds;
+    options.reconnect_window_max = config_.reconnect_window_max;
+    options.on_drift = [this] { feed_.Wake(); };
+    options.on_trouble = [this](const std::string& what, const std::string& why) {
+      troubles_.Count(
+          {.action = "trouble", .reason = what, .source = "", .detail = why, .count = 0});
+    };
+    fleet_ = MakeFleet(*store_, clock_, random_, std::move(options));
+    authorizer_ = std::make_unique<Authorizer>(*store_, config_.trust_domain, clock_, refusals_);
+    policies_ = std::make_unique<Policies>(*store_, *fleet_);
+    hosts_ = std::make_unique<Hosts>(*store_, *fleet_, clock_,
+                                     3 * absl::Seconds(config_.check_in_seconds) + kStaleMargin);
+    enrollment_ = std::make_unique<HostEnrollment>(*store_, *authority_, clock_, random_, log_);
+    ListenerOptions door;
+    door.address = config_.enrollment_listener;
+    door.credentials = ServerTls(identity_);
+    door.max_message_bytes = kMaxEnrollMessage;
+    door.max_threads = kMaxThreads;
+    door.max_age = absl::Minutes(1);
+    door_ = std::make_unique<EnrollmentDoor>(*store_, clock_, log_, std::move(door), [this] {
+      return MakeEnrollmentService(*authorizer_, *enrollment_, PublicAddress(listener_->address()));
+    });
+  }
+
+  absl::Status StartSessions() {
+    ListenerOptions options;
+    options.address = config_.agents_listener;
+    ASSIGN_OR_RETURN(options.credentials,
+                     MutualTls(identity_, authority_->root_pem(), clock_, refusals_,
+                               [this] { accept_watch_.NoteHandshake(); }));
+    options.max_message_bytes = kMaxSessionMessage;
+    options.max_threads = kMaxThreads;
+    AdminParts parts{
+        .store = *store_,
+        .authorizer = *authorizer_,
+        .policies = *policies_,
+        .hosts = *hosts_,
+        .enrollment = *enrollment_,
+        .door = *door_,
+        .feed = feed_,
+        .public_address = [this](const std::string& bound) { return PublicAddress(bound); }};
+    ASSIGN_OR_RETURN(listener_, Listener::Start(options, {MakeSessionService(*fleet_, *authorizer_),
+                                                          MakeAdminService(std::move(parts))}));
+    ASSIGN_OR_RETURN(const HostPort bound, ParseHostPort(listener_->address()));
+    accept_watch_.Watch(bound.port);
+    return absl::OkStatus();
+  }
+
+  // The name that others use, with the port that was bound.
+  std::string PublicAddress(const std::string& bound) const {
+    const auto parsed = ParseHostPort(bound);
+    return JoinHostPort(config_.names.front(), parsed.ok() ? parsed->port : 0);
+  }
+
+  void SayTrouble(const Refusal& trouble) {
+    log_.Error(absl::StrCat("cannot ", trouble.reason),
+               {{"why", trouble.detail}, {"count", absl::StrCat(trouble.count)}});
+  }
+
+  void SayRefusal(const Refusal& refusal) {
+    const std::string count = absl::StrCat(refusal.count);
+    log_.Warning(refusal.action, {{"reason", refusal.reason},
+                                  {"count", count},
+                                  {"source", refusal.source},
+                                  {"detail", refusal.detail}});
+    if (store_ == nullptr) return;
+    const auto kept =
+        store_->RecordAudit({.actor = "nobody",
+                             .source = refusal.source,
+                             .action = refusal.action,
+                             .object = refusal.reason,
+                             .detail = absl::StrCat("count ", count, "; ", refusal.detail),
+                             .before = "",
+                             .after = ""});
+    if (!kept.ok()) log_.Error("audit failed", {{"why", std::string(kept.status().message())}});
+  }
+
+  const ServerConfig config_;
+  Vfs& vfs_;
+  const Clock& clock_;
+  Random& random_;
+  Log& log_;
+  DriftFeed feed_;
+  Refusals refusals_;
+  Refusals troubles_;  // a full disk says the same for every report of every host
+  DescriptorLimit descriptors_;
+  AcceptWatch accept_watch_;
+  std::unique_ptr<Authority> authority_;
+  ServerIdentity identity_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<Fleet> fleet_;
+  std::unique_ptr<Authorizer> authorizer_;
+  std::unique_ptr<Policies> policies_;
+  std::unique_ptr<Hosts> hosts_;
+  std::unique_ptr<HostEnrollment> enrollment_;
+  std::unique_ptr<EnrollmentDoor> door_;
+  absl::Status door_status_;
+  std::unique_ptr<Listener> listener_;
+};
+
+}  // namespace
+
+absl::Status Serve(const std::string& config_file) {
+  const sigset_t stop = BlockSignals();
+  const auto clock = MakeSystemClock();
+  const auto random = MakeSystemRandom();
+  const auto vfs = MakeSystemVfs();
+  const auto log = MakeLog(*clock, "dumpwarden-server");
+  ASSIGN_OR_RETURN(ServerConfig config, ReadServerConfig(*vfs, config_file));
+  Server server(std::move(config), *vfs, *clock, *random, *log);
+  RETURN_IF_ERROR(server.Start());
+  server.SayReady();
+  absl::Status serves;
+  while (serves.ok() && !StopAsked(stop, absl::Seconds(1))) serves = server.Tick();
+  server.Stop(stop);
+  return serves;
+}
+
+}  // namespace dumpwarden

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/store/audit_rows.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "server/store/times.h"
+
+namespace dumpwarden {
+namespace {
+
+constexpr std::uint32_t kDefaultRows = 1'000;
+constexpr std::uint32_t kMaxRows = 10'000;
+
+v1::AuditEntry EntryOf(const Statement& row) {
+  v1::AuditEntry entry;
+  entry.set_sequence(static_cast<std::uint64_t>(row.Int(0)));
+  *entry.mutable_at() = TimestampOf(row.Int(1));
+  entry.set_actor(row.Text(2));
+  entry.set_source(row.Text(3));
+  entry.set_action(row.Text(4));
+  entry.set_object(row.Text(5));
+  entry.set_detail(row.Text(6));
+  entry.set_before(row.Blob(7));
+  entry.set_after(row.Blob(8));
+  return entry;
+}
+
+}  // namespace
+
+absl::StatusOr<std::uint64_t> InsertAudit(Database& db, const Audit& audit, absl::Time at) {
+  ASSIGN_OR_RETURN(Statement insert,
+                   db.Prepare("INSERT INTO audit (at, actor, source, action, object, detail, "
+                              "before, after) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"));
+  insert.Bind(1, absl::ToUnixMicros(at))
+      .Bind(2, audit.actor)
+      .Bind(3, audit.source)
+      .Bind(4, audit.action)
+      .Bind(5, audit.object)
+      .Bind(6, audit.detail)
+      .BindBlob(7, audit.before)
+      .BindBlob(8, audit.after);
+  RETURN_IF_ERROR(insert.Run());
+  return static_cast<std::uint64_t>(db.LastInsertId());
+}
+
+absl::StatusOr<std::vector<v1::AuditEntry>> SelectAudit(Database& db,
+                                                        const v1::ListAuditRequest& query) {
+  constexpr std::uint64_t kAll = std::numeric_limits<std::int64_t>::max();
+  const std::uint64_t before =
+      query.before_sequence() == 0 ? kAll : std::min(query.before_sequence(), kAll);
+  const std::uint32_t limit = query.limit() == 0 ? kDefaultRows : std::min(query.limit(), kMaxRows);
+  ASSIGN_OR_RETURN(
+      Statement select,
+      db.Prepare(absl::StrCat("SELECT sequence, at, actor, source, action, object, detail, before, "
+                              "after FROM audit WHERE sequence < ?1 AND ",
+                              query.action().empty() ? "?2 = ''" : "action = ?2",
+                              " ORDER BY sequence DESC LIMIT ?3")));
+  select.Bind(1, static_cast<std::int64_t>(before)).Bind(2, query.action()).Bind(3, limit);
+  std::vector<v1::AuditEntry> entries;
+  while (true) {
+    ASSIGN_OR_RETURN(const bool row, select.Step());
+    if (!row) return entries;
+    entries.push_back(EntryOf(select));
+  }
+}
+
+}  // namespace dumpwarden

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// One thread writes.  What is queued commits together; each job stands or
+// falls alone, and nobody hears of success before the commit.
+#ifndef DUMPWARDEN_SERVER_STORE_GROUP_COMMIT_H_
+#define DUMPWARDEN_SERVER_STORE_GROUP_COMMIT_H_
+
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "platform/sqlite.h"
+
+namespace dumpwarden {
+
+class GroupCommit {
+ public:
+  using Work = std::function<absl::Status(Database&)>;
+  using Done = std::function<void(absl::Status)>;
+  static constexpr std::size_t kMaxQueued = 10'000;
+  static constexpr std::size_t kMaxTogether = 1'000;
+
+  explicit GroupCommit(std::unique_ptr<Database> db);
+  // Commits what is queued, then stops.  What `done` submits meanwhile is refused (kUnavailable).
+  ~GroupCommit();
+
+  // `done` comes on the writer's thread, also with kResourceExhausted when 10,000 jobs wait.
+  void Submit(Work work, Done done);
+  // Waits for the commit.  May be called from a `done`, which runs it at once.
+  absl::Status Commit(const Work& work);
+
+ private:
+  struct Job {
+    Work work;
+    Done done;
+  };
+  void Run();
+  std::vector<Job> TakeBatch(bool expect_more);
+  void CommitBatch(std::vector<Job>& batch);
+
+  const std::unique_ptr<Database> db_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Job> queue_;
+  std::vector<Job> refused_;  // only `done` is run
+  bool stopping_ = false;
+  bool stopped_ = false;
+  std::thread thread_;
+};
+
+}  // namespace dumpwarden
+
+#endif  // DUMPWARDEN_SERVER_STORE_GROUP_COMMIT_H_

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// Times are Unix microseconds.  Every key is the dense host_id; uuids stand in
+// `host` only.  `host_state` is hot: narrow, and without secondary indexes.
+#include "server/store/schema.h"
+
+namespace dumpwarden {
+namespace {
+
+constexpr absl::string_view kFirst = R"sql(
+CREATE TABLE host (
+  host_id INTEGER PRIMARY KEY,
+  uuid TEXT NOT NULL UNIQUE,
+  name TEXT NOT NULL,
+  host_key BLOB NOT NULL,
+  enrolled INTEGER NOT NULL,
+  agent_version TEXT NOT NULL DEFAULT '',
+  revoked INTEGER NOT NULL DEFAULT 0,
+  quarantined INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE host_label (
+  host_id INTEGER NOT NULL REFERENCES host,
+  key TEXT NOT NULL,
+  value TEXT NOT NULL,
+  PRIMARY KEY (host_id, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE host_state (
+  host_id INTEGER PRIMARY KEY REFERENCES host,
+  last_seen INTEGER,               -- null = never
+  epoch BLOB NOT NULL DEFAULT x'', -- of the last report; empty = none yet
+  sequence INTEGER NOT NULL DEFAULT 0,
+  state_digest BLOB NOT NULL DEFAULT x'',
+  facts_digest BLOB NOT NULL DEFAULT x'',
+  policy_digest BLOB NOT NULL DEFAULT x'',
+  state INTEGER NOT NULL DEFAULT 0 -- v1.Status, the worst finding
+) STRICT;
+
+CREATE TABLE facts (
+  host_id INTEGER PRIMARY KEY REFERENCES host,
+  message BLOB NOT NULL            -- v1.Facts
+) STRICT;
+
+CREATE TABLE cell (
+  host_id INTEGER NOT NULL REFERENCES host,
+  key TEXT NOT NULL,
+  name TEXT NOT NULL,
+  position INTEGER NOT NULL,       -- table order, as the agent sent it
+  present INTEGER NOT NULL,
+  type INTEGER NOT NULL,
+  data BLOB NOT NULL,
+  error TEXT NOT NULL,
+  PRIMARY KEY (host_id, key, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE observation_rest (
+  host_id INTEGER PRIMARY KEY REFERENCES host,
+  message BLOB NOT NULL            -- v1.Observation without cells
+) STRICT;
+
+CREATE TABLE finding (
+  host_id INTEGER NOT NULL REFERENCES host,
+  mode INTEGER NOT NULL,
+  setting TEXT NOT NULL,
+  status INTEGER NOT NULL,
+  desired TEXT NOT NULL,
+  configured TEXT NOT NULL,
+  policy TEXT NOT NULL,
+  policy_version INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  PRIMARY KEY (host_id, mode, setting)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE drift_event (
+  event_id INTEGER PRIMARY KEY AUTOINCREMENT,
+  host_id INTEGER NOT NULL REFERENCES host,
+  epoch BLOB NOT NULL,
+  sequence INTEGER NOT NULL,
+  kind INTEGER NOT NULL,
+  setting TEXT NOT NULL,
+  mode INTEGER NOT NULL,
+  old_value TEXT NOT NULL,
+  new_value TEXT NOT NULL,
+  desired TEXT NOT NULL,
+  policy TEXT NOT NULL,
+  host_time INTEGER NOT NULL,
+  server_time INTEGER NOT NULL,
+  drift_sequence INTEGER NOT NULL,
+  count INTEGER NOT NULL,
+  UNIQUE (host_id, epoch, sequence)
+) STRICT;
+CREATE INDEX drift_end ON drift_event (host_id, epoch, drift_sequence) WHERE kind IN (2, 3);
+CREATE INDEX drift_of_host ON drift_event (host_id, event_id) WHERE kind IN (1, 4);
+CREATE INDEX drift_start ON drift_event (event_id) WHERE kind IN (1, 4);
+CREATE TRIGGER drift_event_is_kept BEFORE DELETE ON drift_event
+BEGIN SELECT RAISE(ABORT, 'drift events are never deleted'); END;
+CREATE TRIGGER drift_event_stands BEFORE UPDATE ON drift_event
+BEGIN SELECT RAISE(ABORT, 'drift events are never changed'); END;
+
+CREATE TABLE policy (
+  name TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  yaml BLOB NOT NULL,
+  digest BLOB NOT NULL,
+  author TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  PRIMARY KEY (name, version)
+) STRICT;
+
+CREATE TABLE policy_in_force (
+  name TEXT PRIMARY KEY,
+  version INTEGER NOT NULL,
+  FOREIGN KEY (name, version) REFERENCES policy
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE token (
+  token_id TEXT PRIMARY KEY,
+  secret_digest BLOB NOT NULL,
+  expected_name TEXT NOT NULL,     -- empty = any
+  expires INTEGER NOT NULL,
+  used INTEGER,                    -- when; null = not yet
+  used_by INTEGER REFERENCES host
+) STRICT;
+
+CREATE TABLE token_label (
+  token_id TEXT NOT NULL REFERENCES token,
+  key TEXT NOT NULL,
+  value TEXT NOT NULL,
+  PRIMARY KEY (token_id, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE audit (
+  sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+  at INTEGER NOT NULL,
+  actor TEXT NOT NULL,
+  source TEXT NOT NULL,
+  action TEXT NOT NULL,
+  object TEXT NOT NULL,
+  detail TEXT NOT NULL,
+  before BLOB NOT NULL,
+  after BLOB NOT NULL
+) STRICT;
+CREATE INDEX audit_action ON audit (action, sequence);
+CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit
+BEGIN SELECT RAISE(ABORT, 'audit rows are never deleted'); END;
+CREATE TRIGGER audit_stands BEFORE UPDATE ON audit
+BEGIN SELECT RAISE(ABORT, 'audit rows are never changed'); END;
+)sql";
+
+// A drift is known by its number over a change of epoch too.
+constexpr absl::string_view kAcrossEpochs = R"sql(
+DROP INDEX drift_end;
+CREATE INDEX drift_end ON drift_event (host_id, drift_sequence) WHERE kind IN (2, 3);
+CREATE INDEX drift_number ON drift_event (host_id, sequence);
+)sql";
+
+}  // namespace
+
+std::vector<absl::string_view> Migrations() { return {kFirst, kAcrossEpochs}; }
+
+}  // namespace dumpwarden

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/store/sqlite_store.h"
+
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "core/base/text.h"
+#include "platform/sqlite.h"
+#include "server/store/audit_rows.h"
+#include "server/store/group_commit.h"
+#include "server/store/hosts.h"
+#include "server/store/policies.h"
+#include "server/store/readers.h"
+#include "server/store/reports.h"
+#include "server/store/schema.h"
+
+namespace dumpwarden {
+namespace {
+
+absl::Status CheckNames(const std::vector<PolicyRow>& policies) {
+  std::set<std::string> names;
+  for (const PolicyRow& policy : policies) {
+    if (names.insert(policy.name).second) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("the policy ", Quote(policy.name), " is given twice; once is expected"));
+  }
+  return absl::OkStatus();
+}
+
+Audit AuditOfPut(Audit audit, const PolicyRow& policy, const PutOutcome& outcome) {
+  audit.object = policy.name;
+  audit.detail = absl::StrCat("version ", outcome.applied.version(),
+                              audit.detail.empty() ? "" : "; ", audit.detail);
+  audit.before = outcome.before;
+  audit.after = policy.digest;
+  return audit;
+}
+
+class SqliteStore : public Store {
+ public:
+  SqliteStore(const std::string& path, std::unique_ptr<Database> db, const Clock& clock)
+      : clock_(clock), readers_(path), writer_(std::move(db)) {}
+
+  void CommitReport(ReportCommit commit, std::function<void(absl::Status)> done) override {
+    writer_.Submit([commit = std::move(commit)](Database& db) { return KeepReport(db, commit); },
+                   std::move(done));
+  }
+
+  void CommitFacts(HostId host, v1::Facts facts, std::string digest,
+                   std::function<void(absl::Status)> done) override {
+    writer_.Submit([host, facts = std::move(facts), digest = std::move(digest)](
+                       Database& db) { return KeepFacts(db, host, facts, digest); },
+                   std::move(done));
+  }
+
+  absl::Status TouchHosts(const std::vector<std::pair<HostId, absl::Time>>& seen) override {
+    return writer_.Commit([&](Database& db) { return UpdateLastSeen(db, seen); });
+  }
+
+  absl::StatusOr<std::uint64_t> RecordAudit(const Audit& audit) override {
+    std::uint64_t sequence = 0;
+    RETURN_IF_ERROR(writer_.Commit([&](Database& db) -> absl::Status {
+      ASSIGN_OR_RETURN(sequence, InsertAudit(db, audit, clock_.Now()));
+      return absl::OkStatus();
+    }));
+    return sequence;
+  }
+
+  absl::Status CreateToken(const TokenRow& token, const Audit& audit) override {
+    return CommitAudited(audit, [&](Database& db) { return InsertToken(db, token); });
+  }
+
+  absl::StatusOr<HostRow> EnrollHost(const std::string& token_id, const std::string& secret_digest,
+                                     const HostRow& host, absl::Time now,
+                                     const Audit& audit) override {
+    const TokenClaim claim{token_id, secret_digest, host, now};
+    absl::StatusOr<HostRow> enrolled = host;
+    RETURN_IF_ERROR(writer_.Commit([&](Database& db) -> absl::Status {
+      const absl::Status checked = CheckToken(db, claim);
+      // The refusal is an outcome to be committed: its audit row must stay.
+      if (absl::IsPermissionDenied(checked)) {
+        enrolled = checked;
+        return RecordRefusal(db, audit, checked);
+      }
+      RETURN_IF_ERROR(checked);
+      ASSIGN_OR_RETURN(enrolled, InsertHost(db, claim));
+      return InsertAudit(db, audit, clock_.Now()).status();
+    }));
+    return enrolled;
+  }
+
+  absl::StatusOr<std::optional<absl::Time>> NewestTokenExpiry(absl::Time now) override {
+    return readers_.Run([&](Database& db) { return SelectNewestExpiry(db, now); });
+  }
+
+  absl::Status QuarantineHost(HostId host, const Audit& audit) override {
+    return CommitAudited(audit, [&](Database& db) { return UpdateQuarantined(db, host); });
+  }
+
+  absl::Status SetHostVersion(HostId host, const std::string& agent_version) override {
+    return writer_.Commit([&](Database& db) { return UpdateVersion(db, host, agent_version); });
+  }
+
+  absl::StatusOr<std::vector<v1::AppliedPolicy>> PutPolicies(const std::vector<PolicyRow>& policies,
+                                                             const Audit& audit) override {
+    RETURN_IF_ERROR(CheckNames(policies));
+    std::vector<v1::AppliedPolicy> applied;
+    RETURN_IF_ERROR(writer_.Commit([&](Database& db) -> absl::Status {
+      for (const PolicyRow& policy : policies) {
+        ASSIGN_OR_RETURN(const PutOutcome outcome, PutPolicy(db, policy, clock_.Now()));
+        applied.push_back(outcome.applied);
+        if (!outcome.applied.changed()) continue;
+        const Audit row = AuditOfPut(audit, policy, outcome);
+        RETURN_IF_ERROR(InsertAudit(db, row, clock_.Now()).status());
+      }
+      return CheckPolicyLimits(db);
+    }));
+    return applied;
+  }
+
+  absl::StatusOr<std::uint64_t> DeletePolicy(const std::string& name, const Audit& audit) override {
+    std::uint64_t version = 0;
+    RETURN_IF_ERROR(writer_.Commit([&](Database& db) -> absl::Status {
+      ASSIGN_OR_RETURN(const PolicyRow policy, WithdrawPolicy(db, name));
+      version = policy.version;
+      Audit row = audit;
+      row.before = policy.digest;
+      return InsertAudit(db, row, clock_.Now()).status();
+    }));
+    return version;
+  }
+
+  absl::StatusOr<std::vector<PolicyRow>> PoliciesInForce() override {
+    return readers_.Run(&SelectPoliciesInForce);
+  }
+  absl::StatusOr<PolicyRow> GetPolicy(const std::string& name, std::uint64_t version) override {
+    return readers_.Run([&](Database& db) { return SelectPolicy(db, name, version); });
+  }
+  absl::StatusOr<std::vector<HostRow>> ListHosts() override { return readers_.Run(&SelectHosts); }
+  absl::StatusOr<HostRow> FindHost(const std::string& uuid) override {
+    return readers_.Run([&](Database& db) { return SelectHost(db, uuid); });
+  }
+  absl::StatusOr<HostState> ReadState(HostId host) override {
+    return readers_.Run([&](Database& db) { return SelectState(db, host); });
+  }
+  absl::StatusOr<v1::Facts> ReadFacts(HostId host) override {
+    return readers_.Run([&](Database& db) { return SelectFacts(db, host); });
+  }
+  absl::StatusOr<std::vector<std::pair<HostId, v1::Finding>>> ListFindings() override {
+    return readers_.Run(&SelectFindings);
+  }
+  absl::StatusOr<std::vector<v1::Drift>> ListDrift(const DriftQuery& query) override {
+    return readers_.Run([&](Database& db) { return SelectDrift(db, query); });
+  }
+  absl::StatusOr<std::vector<v1::AuditEntry>> ListAudit(
+      const v1::ListAuditRequest& query) override {
+    return readers_.Run([&](Database& db) { return SelectAudit(db, query); });
+  }
+
+ private:
+  absl::Status CommitAudited(const Audit& audit, const GroupCommit::Work& change) {
+    return writer_.Commit([&](Database& db) -> absl::Status {
+      RETURN_IF_ERROR(change(db));
+      return InsertAudit(db, audit, clock_.Now()).status();
+    });
+  }
+
+  absl::Status RecordRefusal(Database& db, Audit audit, const absl::Status& why) {
+    audit.action = "host.enroll.refused";
+    audit.detail = absl::StrCat(why.message(), audit.detail.empty() ? "" : "; ", audit.detail);
+    return InsertAudit(db, audit, clock_.Now()).status();
+  }
+
+  const Clock& clock_;
+  Readers readers_;
+  GroupCommit writer_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Store>> MakeSqliteStore(const std::string& path,
+                                                       const Clock& clock) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Database> db, Database::Open(path, Database::Durability::kFull));
+  RETURN_IF_ERROR(db->CheckIntegrity());
+  RETURN_IF_ERROR(db->Migrate(Migrations()));
+  return std::make_unique<SqliteStore>(path, std::move(db), clock);
+}
+
+}  // namespace dumpwarden

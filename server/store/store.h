@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the server keeps.  State and its audit row commit in one transaction;
+// an answer is given after the commit.  What every Store must do is
+// tests/contract/store_contract.h.
+#ifndef DUMPWARDEN_SERVER_STORE_STORE_H_
+#define DUMPWARDEN_SERVER_STORE_STORE_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core/reconcile/state_digest.h"
+#include "dumpwarden/v1/admin.pb.h"
+#include "dumpwarden/v1/report.pb.h"
+
+namespace dumpwarden {
+
+using HostId = std::int64_t;  // dense, the server's own; never on the wire
+
+struct HostRow {
+  HostId id = 0;
+  std::string uuid;
+  std::string name;  // a label for people
+  std::map<std::string, std::string> labels;
+  std::string host_key;  // SPKI, DER
+  absl::Time enrolled;
+  absl::Time last_seen;  // infinite past = never
+  bool revoked = false;
+  bool quarantined = false;
+  std::string agent_version;
+  std::string epoch;
+  std::uint64_t sequence = 0;  // last report
+  std::string state_digest;
+  std::string facts_digest;
+  std::string policy_digest;
+  v1::Status state = v1::STATUS_UNSPECIFIED;  // worst finding; unspecified = never reported
+};
+
+struct PolicyRow {
+  std::string name;
+  std::uint64_t version = 0;
+  std::string yaml;
+  std::string digest;  // 32 bytes
+  std::string author;
+  absl::Time at;
+  bool in_force = true;
+};
+
+struct TokenRow {
+  std::string id;
+  std::string secret_digest;  // SHA-256
+  std::map<std::string, std::string> labels;
+  std::string expected_name;
+  absl::Time expires;
+};
+
+// Who did it, from where, and what.
+struct Audit {
+  std::string actor;
+  std::string source;
+  std::string action;
+  std::string object;
+  std::string detail;
+  std::string before;  // digests, may be empty
+  std::string after;
+};
+
+// What a report changes.  `state` is the whole state after it, made from what was kept of
+// `base_epoch` and `base_sequence`: when another report was kept meanwhile, all of `state` is
+// written, not what the report says of it.
+struct ReportCommit {
+  HostId host = 0;
+  std::string base_epoch;
+  std::uint64_t base_sequence = 0;
+  std::string epoch;
+  std::uint64_t sequence = 0;
+  std::string state_digest;
+  std::string policy_digest;
+  v1::Report report;
+  HostState state;
+  absl::Time received;
+};
+
+struct DriftQuery {
+  std::optional<HostId> host;
+  std::uint32_t limit = 1000;
+  std::uint64_t before_cursor = 0;  // 0 = newest
+  // When set: oldest first, an entry an event, so that a drift comes when it begins and again when
+  // it ends; Drift.cursor is the event's.
+  std::uint64_t after_cursor = 0;
+};
+
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  // --- Drift class: group commit.  `done` comes on the writer's thread, after the commit.
+  // Events already kept (same host, sequence and content, in whatever epoch) are kept once.
+  // kAborted when the sequence is not above the last one of its epoch (an exact repeat is OK and
+  // changes nothing), when a report that begins an epoch is not full, or when the epoch holds
+  // another event of the same number: nothing of the report is kept then.  kResourceExhausted when
+  // the store lags.
+  virtual void CommitReport(ReportCommit commit, std::function<void(absl::Status)> done) = 0;
+  virtual void CommitFacts(HostId host, v1::Facts facts, std::string digest,
+                           std::function<void(absl::Status)> done) = 0;
+  // --- Liveness class: batched by the caller.
+  virtual absl::Status TouchHosts(const std::vector<std::pair<HostId, absl::Time>>& seen) = 0;
+
+  // --- Audit class: committed before the call returns.
+  virtual absl::StatusOr<std::uint64_t> RecordAudit(const Audit& audit) = 0;
+  virtual absl::Status CreateToken(const TokenRow& token, const Audit& audit) = 0;
+  // Burns the token and makes the host in one transaction.  kPermissionDenied: no such token or
+  // wrong secret, used, expired (the message says which, for the server's log and audit only), or
+  // another name expected; the refusal leaves an audit row too.
+  virtual absl::StatusOr<HostRow> EnrollHost(const std::string& token_id,
+                                             const std::string& secret_digest, const HostRow& host,
+                                             absl::Time now, const Audit& audit) = 0;
+  virtual absl::StatusOr<std::optional<absl::Time>> NewestTokenExpiry(absl::Time now) = 0;
+  virtual absl::Status QuarantineHost(HostId host, const Audit& audit) = 0;
+  virtual absl::Status SetHostVersion(HostId host, const std::string& agent_version) = 0;
+  // All or none.  Same digest as in force is left alone (changed = false).  version 0 = next.
+  // kAborted when a given version is not above every earlier one of that name.  Each policy that
+  // changed leaves an audit row of its own: object, before and after are filled in.
+  virtual absl::StatusOr<std::vector<v1::AppliedPolicy>> PutPolicies(
+      const std::vector<PolicyRow>& policies, const Audit& audit) = 0;
+  virtual absl::StatusOr<std::uint64_t> DeletePolicy(const std::string& name,
+                                                     const Audit& audit) = 0;
+
+  // --- Reading: from any thread.
+  virtual absl::StatusOr<std::vector<PolicyRow>> PoliciesInForce() = 0;
+  virtual absl::StatusOr<PolicyRow> GetPolicy(const std::string& name, std::uint64_t version) = 0;
+  virtual absl::StatusOr<std::vector<HostRow>> ListHosts() = 0;
+  virtual absl::StatusOr<HostRow> FindHost(const std::string& uuid) = 0;
+  // Empty when nothing was reported.
+  virtual absl::StatusOr<HostState> ReadState(HostId host) = 0;
+  virtual absl::StatusOr<v1::Facts> ReadFacts(HostId host) = 0;
+  virtual absl::StatusOr<std::vector<std::pair<HostId, v1::Finding>>> ListFindings() = 0;
+  // Drift rows with their ends joined; host_id is the uuid.
+  virtual absl::StatusOr<std::vector<v1::Drift>> ListDrift(const DriftQuery& query) = 0;
+  virtual absl::StatusOr<std::vector<v1::AuditEntry>> ListAudit(
+      const v1::ListAuditRequest& query) = 0;
+};
+
+}  // namespace dumpwarden
+
+#endif  // DUMPWARDEN_SERVER_STORE_STORE_H_

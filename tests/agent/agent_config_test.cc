@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "agent/config.h"
+#include "tests/support/memory_vfs.h"
+#include "tests/support/status_matchers.h"
+
+namespace dumpwarden {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+TEST(Config, ReadsEveryKeyAndResolvesPathsBesideTheFile) {
+  ASSERT_OK_AND_ASSIGN(const AgentConfig config, ReadConfig(R"(server: dump.corp.example:7443
+registry: hive:SYSTEM,/mnt/SOFTWARE
+facts: facts.yaml
+data: state
+check-seconds: 60
+force-dirty: true
+)",
+                                                            "/etc/dumpwarden/agent.yaml"));
+  EXPECT_EQ(config.server, "dump.corp.example:7443");
+  EXPECT_EQ(config.registry, "hive:/etc/dumpwarden/SYSTEM,/mnt/SOFTWARE");
+  EXPECT_EQ(config.facts, "/etc/dumpwarden/facts.yaml");
+  EXPECT_EQ(config.data, "/etc/dumpwarden/state");
+  EXPECT_EQ(config.check, absl::Minutes(1));
+  EXPECT_TRUE(config.force_dirty);
+}
+
+TEST(Config, HasDefaults) {
+  ASSERT_OK_AND_ASSIGN(const AgentConfig config, ReadConfig("data: /d\n", "agent.yaml"));
+  EXPECT_EQ(config.check, absl::Minutes(5));
+  EXPECT_FALSE(config.force_dirty);
+  EXPECT_EQ(config.server, "");
+}
+
+TEST(Config, SaysWhereEachMistakeIs) {
+  const struct {
+    const char* yaml;
+    const char* message;
+    const char* why;
+  } kCases[] = {
+      {"serve: a:1\n", "did you mean `server`", "unknown key"},
+      {"server: nowhere\n", "HOST:PORT", "no port"},
+      {"registry: C:\\Windows\n", "reg:FILE", "no kind"},
+      {"check-seconds: 0\n", "agent.yaml:1:", "a hot loop"},
+      {"check-seconds: 1e3\n", "agent.yaml:1:", "decimal digits only"},
+      {"force-dirty: yes\n", "true", "true or false"},
+      {"data: /a\ndata: /b\n", "data", "twice"},
+      {"data: &a /x\n", "anchor", "an anchor"},
+  };
+  for (const auto& c : kCases) {
+    SCOPED_TRACE(c.why);
+    EXPECT_THAT(ReadConfig(c.yaml, "agent.yaml"),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         AllOf(HasSubstr("agent.yaml:"), HasSubstr(c.message))));
+  }
+}
+
+TEST(Config, SaysHowToNameAFileThatIsNotThere) {
+  MemoryVfs vfs;
+  EXPECT_THAT(LoadConfig(vfs, "/none.yaml"),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("--config")));
+}
+
+TEST(HostPort, TakesNamesAndAddresses) {
+  ASSERT_OK_AND_ASSIGN(const HostPort name, ParseHostPort("dump.example:7443"));
+  EXPECT_EQ(name.host, "dump.example");
+  EXPECT_EQ(name.port, "7443");
+  ASSERT_OK_AND_ASSIGN(const HostPort six, ParseHostPort("[::1]:80"));
+  EXPECT_EQ(six.host, "::1");
+}
+
+TEST(HostPort, RefusesTheRest) {
+  for (const char* text : {"", ":", "a", "a:", ":1", "a:0", "a:65536", "a:+1", "a: 1", "a:1x",
+                           "::1:80", "[::1:80", "a b:1", "http://a:1", "a,b:1"}) {
+    EXPECT_FALSE(ParseHostPort(text).ok()) << text;
+  }
+}
+
+}  // namespace
+}  // namespace dumpwarden

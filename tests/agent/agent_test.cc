@@ -1,0 +1,680 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/agent.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_split.h"
+#include "core/reconcile/state_digest.h"
+#include "tests/support/agent_rig.h"
+#include "tests/support/status_matchers.h"
+
+namespace dumpwarden {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+Document Reboot(std::uint64_t version, const std::string& value,
+                const std::string& mode = "enforce") {
+  return {"base", version, PolicyYaml("base", "dump.auto-reboot", value, mode)};
+}
+Document DumpType(std::uint64_t version, const std::string& value) {
+  return {"base", version, PolicyYaml("base", "dump.type", value)};
+}
+
+std::vector<v1::DriftEvent::Kind> Kinds(const std::vector<v1::DriftEvent>& events) {
+  std::vector<v1::DriftEvent::Kind> kinds;
+  for (const v1::DriftEvent& event : events) kinds.push_back(event.kind());
+  return kinds;
+}
+
+constexpr auto kDrifted = v1::DriftEvent::KIND_DRIFTED;
+constexpr auto kCorrected = v1::DriftEvent::KIND_CORRECTED;
+constexpr auto kResolved = v1::DriftEvent::KIND_RESOLVED;
+
+// A host whose policy is in force and acknowledged: quiet.
+void Settle(AgentRig& rig, const std::vector<Document>& documents) {
+  rig.Connect();
+  rig.Push(documents);
+  for (int i = 0; i < 5; ++i) {
+    rig.Pass(absl::Milliseconds(300));
+    for (const v1::Report& report : rig.TakeReports()) rig.Acknowledge(report);
+  }
+  rig.registry.ClearLog();
+}
+
+// --- Reconcile
+
+TEST(Agent, CorrectsDriftOnceAndTellsOldAndNew) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  ASSERT_THAT(rig.Events(), IsEmpty());
+
+  rig.Change("AutoReboot", 0);
+  EXPECT_EQ(rig.Cell("AutoReboot"), 1u);
+  const std::vector<v1::DriftEvent> events = rig.Events();
+  ASSERT_THAT(Kinds(events), ElementsAre(kDrifted, kCorrected));
+  EXPECT_EQ(events[0].old_value(), "on");
+  EXPECT_EQ(events[0].new_value(), "off");
+  EXPECT_EQ(events[0].desired(), "on");
+  EXPECT_EQ(events[0].policy(), "base");
+  EXPECT_EQ(events[1].drift_sequence(), events[0].sequence());
+  EXPECT_EQ(events[1].old_value(), "off");
+  EXPECT_EQ(events[1].new_value(), "on");
+  EXPECT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_CORRECTED);
+
+  // Our own write wakes the watch: nothing more happens.
+  rig.core->OnRegistryChanged();
+  rig.Pass(absl::Seconds(1));
+  EXPECT_THAT(rig.Events(), SizeIs(2));
+  EXPECT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_CORRECTED);
+  rig.Pass(absl::Minutes(6));
+  EXPECT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_COMPLIANT);
+}
+
+TEST(Agent, WritesNothingOnAHostThatMatches) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  const int changes = rig.vfs.changes();
+  rig.Pass(absl::Hours(1));
+  EXPECT_THAT(rig.registry.log(), IsEmpty());
+  EXPECT_EQ(rig.vfs.changes(), changes);
+}
+
+TEST(Agent, ReportsDriftWithinTwoSeconds) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  rig.TakeReports();
+  rig.registry.Set(kCrashKey, "AutoReboot", DwordValue(0));
+  rig.core->OnRegistryChanged();
+  rig.Pass(absl::Milliseconds(300));
+  const std::vector<v1::Report> reports = rig.TakeReports();
+  ASSERT_THAT(reports, SizeIs(1));
+  EXPECT_FALSE(reports[0].full());
+  EXPECT_EQ(reports[0].events_size(), 2);
+}
+
+TEST(Agent, FirstPolicyFindsDriftThatItNeverSawBefore) {
+  AgentRig rig;
+  rig.registry.Set(kCrashKey, "AutoReboot", DwordValue(0));
+  Settle(rig, {});
+  rig.Push({Reboot(1, "on")});
+  const std::vector<v1::DriftEvent> events = rig.Events();
+  ASSERT_THAT(Kinds(events), ElementsAre(kDrifted, kCorrected));
+  EXPECT_EQ(events[0].old_value(), "");
+  EXPECT_EQ(events[0].new_value(), "off");
+}
+
+TEST(Agent, AuditLeavesTheValueAndTellsEachFurtherChange) {
+  AgentRig rig;
+  Settle(rig, {{"base", 1, PolicyYaml("base", "dump.type", "kernel", "audit")}});
+  rig.Change("CrashDumpEnabled", 3);
+  EXPECT_EQ(rig.Cell("CrashDumpEnabled"), 3u);
+  EXPECT_EQ(rig.FindingOf("dump.type").status(), v1::STATUS_DRIFTED);
+  rig.Pass(absl::Minutes(11));
+  ASSERT_THAT(Kinds(rig.Events()), ElementsAre(kDrifted));
+  rig.Change("CrashDumpEnabled", 7);
+  // One drift is over and another begins: no drift stays open for ever.
+  ASSERT_THAT(Kinds(rig.Events()), ElementsAre(kDrifted, kResolved, kDrifted));
+  EXPECT_EQ(rig.Events()[1].drift_sequence(), rig.Events()[0].sequence());
+  EXPECT_EQ(rig.Events()[2].old_value(), "small");
+  EXPECT_EQ(rig.Events()[2].new_value(), "automatic");
+  rig.Change("CrashDumpEnabled", 2);
+  ASSERT_THAT(Kinds(rig.Events()), ElementsAre(kDrifted, kResolved, kDrifted, kResolved));
+  EXPECT_EQ(rig.Events()[3].drift_sequence(), rig.Events()[2].sequence());
+  EXPECT_THAT(rig.registry.log(), IsEmpty());
+}
+
+TEST(Agent, DriftOfASettingThatNobodyManagesAnyMoreIsOver) {
+  AgentRig rig;
+  Settle(rig, {{"base", 1, PolicyYaml("base", "dump.type", "kernel", "audit")}});
+  rig.Change("CrashDumpEnabled", 3);
+  rig.Push({Reboot(2, "on")});
+  ASSERT_THAT(Kinds(rig.Events()), ElementsAre(kDrifted, kResolved));
+  EXPECT_EQ(rig.Events()[1].drift_sequence(), rig.Events()[0].sequence());
+}
+
+TEST(Agent, WhatNeedsARestartIsPendingUntilTheBootChanges) {
+  AgentRig rig;
+  Settle(rig, {DumpType(1, "small")});
+  EXPECT_EQ(rig.Cell("CrashDumpEnabled"), 3u);
+  EXPECT_EQ(rig.FindingOf("dump.type").status(), v1::STATUS_PENDING_REBOOT);
+  rig.Restart();  // the process, not the host
+  EXPECT_EQ(rig.FindingOf("dump.type").status(), v1::STATUS_PENDING_REBOOT);
+  rig.facts.mutable_boot()->set_id("boot-2");
+  rig.Restart();
+  EXPECT_EQ(rig.FindingOf("dump.type").status(), v1::STATUS_COMPLIANT);
+}
+
+TEST(Agent, ABootThatTheFactsTellWhileItRunsCountsToo) {
+  AgentRig rig;
+  Settle(rig, {DumpType(1, "small")});
+  rig.facts.mutable_boot()->set_id("boot-2");
+  rig.core->OnFactsChanged(rig.facts);
+  EXPECT_EQ(rig.FindingOf("dump.type").status(), v1::STATUS_COMPLIANT);
+}
+
+TEST(Agent, AKillBetweenRecordAndWriteNeitherLosesNorDoublesTheDrift) {
+  Faults faults;
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  rig.registry.Set(kCrashKey, "AutoReboot", DwordValue(0));
+  // Nothing after the record succeeds: as if killed there.
+  rig.vfs.UseFaults(faults);
+  faults.FailFrom(1);
+  rig.core->OnRegistryChanged();
+  rig.Pass(absl::Milliseconds(100));
+  ASSERT_THAT(Kinds(rig.Events()), ElementsAre(kDrifted));
+  faults.Clear();
+  rig.Restart();
+  EXPECT_EQ(rig.Cell("AutoReboot"), 1u);
+  EXPECT_THAT(Kinds(rig.Events()), ElementsAre(kDrifted, kCorrected));
+}
+
+TEST(Agent, AKillBetweenWriteAndEventIsACorrectionAllTheSame) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  TrackedSettings tracked = *rig.state->Tracked();
+  TrackedSetting& setting = tracked["enforce dump.auto-reboot"];
+  v1::DriftEvent drifted;
+  drifted.set_sequence(rig.state->next_event());
+  drifted.set_kind(kDrifted);
+  drifted.set_setting("dump.auto-reboot");
+  drifted.set_mode(v1::MODE_ENFORCE);
+  setting.drift = drifted.sequence();
+  setting.drifted_value = "off";
+  setting.correcting = true;
+  ASSERT_THAT(rig.state->Record(tracked, {drifted}), IsOk());
+  rig.Restart();
+  EXPECT_THAT(Kinds(rig.Events()), ElementsAre(kDrifted, kCorrected));
+}
+
+TEST(Agent, AFailedApplyIsAnErrorUntilTheNextFullCheck) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  rig.registry.IgnoreWritesOf(kCrashKey, "AutoReboot");
+  rig.Change("AutoReboot", 0);
+  EXPECT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_ERROR);
+  EXPECT_NE(rig.FindingOf("dump.auto-reboot").reason(), "");
+  const std::size_t writes = rig.registry.log().size();
+  for (int i = 0; i < 20; ++i) {
+    rig.core->OnRegistryChanged();
+    rig.Pass(absl::Seconds(1));
+  }
+  EXPECT_EQ(rig.registry.log().size(), writes) << "a hot loop";
+  EXPECT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_ERROR);
+  rig.registry.IgnoreWritesOf(kCrashKey, "nothing");
+  rig.Pass(absl::Minutes(5));
+  EXPECT_EQ(rig.Cell("AutoReboot"), 1u);
+  EXPECT_THAT(Kinds(rig.Events()), ElementsAre(kDrifted, kCorrected));
+}
+
+TEST(Agent, DoesNotWearOutTheDiskAgainstAnotherWriter) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  for (int i = 0; i < 30; ++i) rig.Change("AutoReboot", 0);
+  EXPECT_EQ(rig.Cell("AutoReboot"), 0u);
+  EXPECT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_DRIFTED);
+  EXPECT_THAT(rig.FindingOf("dump.auto-reboot").reason(), HasSubstr("full check"));
+  int corrections = 0;
+  for (const v1::DriftEvent& event : rig.Events()) corrections += event.kind() == kCorrected;
+  EXPECT_EQ(corrections, 10);
+  rig.Pass(absl::Minutes(5));
+  EXPECT_EQ(rig.Cell("AutoReboot"), 1u);
+}
+
+// It took its own work for another's after ten policies in a minute.
+TEST(Agent, FollowsPoliciesHoweverFastTheyCome) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  for (std::uint64_t version = 2; version < 30; ++version) {
+    const bool on = version % 2 == 0;
+    rig.Push({Reboot(version, on ? "on" : "off")});
+    rig.Pass(absl::Milliseconds(300));
+    EXPECT_EQ(rig.Cell("AutoReboot"), on ? 1u : 0u) << "version " << version;
+  }
+}
+
+TEST(Agent, AloneItGoesOnEnforcingTheLastGoodPolicies) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  rig.Disconnect();
+  rig.Restart();
+  rig.Change("AutoReboot", 0);
+  EXPECT_EQ(rig.Cell("AutoReboot"), 1u);
+  EXPECT_THAT(rig.Events(), SizeIs(2));
+  rig.Connect();
+  const std::vector<v1::Report> reports = rig.TakeReports();
+  ASSERT_THAT(reports, SizeIs(1));
+  EXPECT_EQ(reports[0].events_size(), 2);
+}
+
+TEST(Agent, AnUnreadableRegistryIsAFindingAndNoDrift) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  Faults faults;
+  rig.registry.UseFaults(faults);
+  faults.FailFrom(1);
+  rig.core->OnRegistryChanged();
+  rig.Pass(absl::Seconds(1));
+  EXPECT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_ERROR);
+  faults.Clear();
+  rig.core->OnRegistryChanged();
+  rig.Pass(absl::Seconds(1));
+  EXPECT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_COMPLIANT);
+  EXPECT_THAT(rig.Events(), IsEmpty());
+}
+
+// --- Policies
+
+TEST(Agent, AsksForWhatItLacksAndPutsTheWholeSetInForce) {
+  AgentRig rig;
+  Settle(rig, {});
+  const Document one = Reboot(1, "off");
+  const Document two{"more", 4, PolicyYaml("more", "dump.type", "small")};
+  rig.link.sent.clear();
+  rig.SendSet({one, two});
+  ASSERT_THAT(rig.link.sent, SizeIs(1));
+  EXPECT_EQ(rig.link.sent[0].policy_request().digests_size(), 2);
+  rig.SendDocument(one);
+  EXPECT_EQ(rig.Cell("AutoReboot"), 1u) << "half a set is in force";
+  rig.SendDocument(two);
+  EXPECT_EQ(rig.Cell("AutoReboot"), 0u);
+  EXPECT_EQ(rig.Cell("CrashDumpEnabled"), 3u);
+}
+
+TEST(Agent, RefusesWhatWouldTakePoliciesBack) {
+  const struct {
+    Document pushed;
+    const char* problem;
+    const char* why;
+  } kCases[] = {
+      {Reboot(4, "off"), "older than version 5", "a lower version"},
+      {Reboot(5, "off"), "other content", "an equal version with other content"},
+      {{"base", 6, "kind: Nonsense\n"}, "cannot be read", "unreadable"},
+      {{"base", 6, PolicyYaml("other", "dump.auto-reboot", "off")},
+       "calls itself",
+       "another policy's document"},
+  };
+  for (const auto& c : kCases) {
+    SCOPED_TRACE(c.why);
+    AgentRig rig;
+    Settle(rig, {Reboot(5, "on")});
+    rig.Push({c.pushed});
+    rig.Pass(absl::Seconds(1));
+    EXPECT_EQ(rig.Cell("AutoReboot"), 1u);
+    EXPECT_EQ(rig.FindingOf("dump.auto-reboot").policy_version(), 5u);
+    EXPECT_THAT(*rig.state->PolicyProblems(), HasSubstr(c.problem));
+    rig.Push({Reboot(7, "off")});
+    EXPECT_EQ(rig.Cell("AutoReboot"), 0u) << "a good one is taken again";
+  }
+}
+
+// Each invalid set and each document that nobody asked for grew memory and log.
+TEST(Agent, AHostileServerFillsNeitherMemoryNorLog) {
+  AgentRig rig;
+  Settle(rig, {Reboot(5, "on")});
+  const std::size_t before = rig.log.lines.size();
+  for (int i = 0; i < 1000; ++i) rig.SendDocument({"x", 1, absl::StrCat("unasked ", i)});
+  EXPECT_LE(rig.log.lines.size() - before, 20u);
+  rig.Pass(absl::Minutes(1));
+  rig.SendDocument({"x", 1, "one more"});
+  EXPECT_THAT(rig.log.lines, Contains("more policies were refused 980"));
+  v1::ServerMessage invalid;
+  invalid.mutable_policy_set()->set_digest("none");
+  const int disconnects = rig.link.disconnects;
+  for (int i = 0; i < 3; ++i) rig.core->OnMessage(invalid);
+  EXPECT_EQ(rig.link.disconnects, disconnects + 1);
+  rig.Push({Reboot(7, "off")});
+  EXPECT_EQ(rig.Cell("AutoReboot"), 0u);
+  EXPECT_THAT(*rig.state->PolicyProblems(), IsEmpty());
+  std::vector<Document> old;
+  for (int i = 0; i < 100; ++i) old.push_back({absl::StrCat("p", i), 1, "kind: Nonsense\n"});
+  rig.Push(old);
+  const std::string problems = *rig.state->PolicyProblems();
+  const std::vector<std::string> parts = absl::StrSplit(problems, "cannot be read");
+  EXPECT_THAT(parts, SizeIs(21)) << "twenty problems, of a hundred";
+}
+
+TEST(Agent, RemembersVersionsOfPoliciesThatWereRemoved) {
+  AgentRig rig;
+  Settle(rig, {Reboot(5, "on")});
+  rig.Push({});
+  EXPECT_THAT(rig.core->current().findings, IsEmpty());
+  EXPECT_EQ(rig.Cell("AutoReboot"), 1u) << "un-managing leaves values as they are";
+  rig.Push({Reboot(4, "off")});
+  EXPECT_EQ(rig.Cell("AutoReboot"), 1u);
+}
+
+TEST(Agent, IgnoresHostileSetsAndDocuments) {
+  AgentRig rig;
+  Settle(rig, {Reboot(5, "on")});
+  const auto set_of = [](std::vector<v1::PolicyEntry> entries) {
+    v1::ServerMessage message;
+    *message.mutable_policy_set() = MakePolicySet(std::move(entries));
+    return message;
+  };
+  v1::PolicyEntry entry = AgentRig::EntryOf(Reboot(6, "off"));
+  v1::ServerMessage wrong_digest = set_of({entry});
+  wrong_digest.mutable_policy_set()->set_digest("x");
+  v1::PolicyEntry nameless = entry;
+  nameless.clear_name();
+  v1::PolicyEntry short_digest = entry;
+  short_digest.set_digest("abc");
+  v1::PolicyEntry huge_version = entry;
+  huge_version.set_version(~std::uint64_t{0});
+  std::vector<v1::PolicyEntry> many;
+  for (int i = 0; i <= kMaxPolicies; ++i) {
+    many.push_back(entry);
+    many.back().set_name(absl::StrCat("p", i));
+  }
+  for (const v1::ServerMessage& message :
+       {wrong_digest, set_of({nameless}), set_of({short_digest}), set_of({huge_version}),
+        set_of({entry, entry}), set_of(many)}) {
+    rig.link.sent.clear();
+    rig.core->OnMessage(message);
+    EXPECT_THAT(rig.link.sent, IsEmpty());
+  }
+  rig.SendDocument(Reboot(6, "off"));  // asked for by nobody
+  rig.SendSet({Reboot(6, "off")});
+  rig.SendDocument(Reboot(6, "on"));  // other bytes than the set's digest
+  rig.SendDocument({"base", 6, std::string(kMaxPolicyBytes + 1, '#')});
+  rig.core->OnMessage(v1::ServerMessage());
+  rig.Pass(absl::Seconds(1));
+  EXPECT_EQ(rig.Cell("AutoReboot"), 1u);
+  EXPECT_EQ(rig.FindingOf("dump.auto-reboot").policy_version(), 5u);
+}
+
+// --- The session
+
+TEST(Agent, HelloSaysWhatItHoldsAndEveryProcessIsAnother) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  rig.Disconnect();
+  rig.link.sent.clear();
+  rig.Pass(absl::Minutes(1));
+  rig.core->OnConnected();
+  ASSERT_THAT(rig.link.sent, SizeIs(1));
+  const v1::Hello hello = rig.link.sent[0].hello();
+  EXPECT_EQ(hello.epoch(), rig.state->epoch());
+  EXPECT_GT(hello.acknowledged(), 0u);
+  EXPECT_EQ(hello.state_digest(), StateDigest(rig.core->current()));
+  EXPECT_EQ(hello.boot().id(), "boot-1");
+  rig.Restart();
+  rig.Pass(absl::Minutes(1));
+  rig.core->OnConnected();
+  EXPECT_NE(rig.link.sent.back().hello().instance(), hello.instance());
+}
+
+TEST(Agent, SendsAReportAgainUnderANewNumberUntilItIsAcknowledged) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  rig.TakeReports();
+  rig.Change("AutoReboot", 0);
+  rig.Pass(absl::Milliseconds(200));
+  const std::vector<v1::Report> lost = rig.TakeReports();
+  ASSERT_THAT(lost, SizeIs(1));
+  rig.Disconnect();
+  rig.Connect();
+  const std::vector<v1::Report> again = rig.TakeReports();
+  ASSERT_THAT(again, SizeIs(1));
+  EXPECT_GT(again[0].sequence(), lost[0].sequence());
+  ASSERT_EQ(again[0].events_size(), 2);
+  EXPECT_EQ(again[0].events(0).sequence(), lost[0].events(0).sequence());
+  rig.Acknowledge(again[0]);
+  EXPECT_THAT(rig.Events(), IsEmpty());
+  rig.Disconnect();
+  rig.Connect();
+  EXPECT_THAT(rig.TakeReports(), IsEmpty());
+}
+
+TEST(Agent, KeepsOneReportInFlightAndSendsTheRestAfterItsAck) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  rig.TakeReports();
+  rig.Change("AutoReboot", 0);
+  rig.Pass(absl::Milliseconds(200));
+  const std::vector<v1::Report> first = rig.TakeReports();
+  ASSERT_THAT(first, SizeIs(1));
+  rig.Change("AutoReboot", 0);
+  rig.Pass(absl::Seconds(5));
+  EXPECT_THAT(rig.TakeReports(), IsEmpty());
+  rig.Acknowledge(first[0]);
+  rig.Pass(absl::Seconds(1));
+  const std::vector<v1::Report> second = rig.TakeReports();
+  ASSERT_THAT(second, SizeIs(1));
+  EXPECT_EQ(second[0].events_size(), 2);
+}
+
+TEST(Agent, IgnoresAcksOfWhatItDidNotSend) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  rig.TakeReports();
+  rig.Change("AutoReboot", 0);
+  rig.Pass(absl::Milliseconds(200));
+  v1::Report report = rig.TakeReports().at(0);
+  v1::Report other = report;
+  other.set_sequence(report.sequence() + 1000);
+  rig.Acknowledge(other);
+  other = report;
+  other.set_epoch("another epoch...");
+  rig.Acknowledge(other);
+  EXPECT_THAT(rig.Events(), SizeIs(2));
+}
+
+TEST(Agent, SendsEverythingWhenTheServerAsks) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  rig.Disconnect();
+  rig.TakeReports();
+  rig.Connect(/*want_full=*/true);
+  std::vector<v1::Report> reports = rig.TakeReports();
+  ASSERT_THAT(reports, SizeIs(1));
+  EXPECT_TRUE(reports[0].full());
+  HostState state;
+  ApplyReport(reports[0], state);
+  EXPECT_EQ(StateDigest(state), reports[0].state_digest());
+  EXPECT_EQ(StateDigest(state), StateDigest(rig.core->current()));
+  rig.Acknowledge(reports[0], /*want_full=*/true);
+  rig.Pass(absl::Seconds(2));
+  reports = rig.TakeReports();
+  ASSERT_THAT(reports, SizeIs(1));
+  EXPECT_TRUE(reports[0].full());
+}
+
+// A VM that was set back gave used numbers again: its drift was acknowledged and in no row.
+TEST(Agent, BeginsAnEpochWhenItsStateWasRestoredAndLosesNoEvent) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  const std::string copy = rig.folder.File("copy.db");
+  rig.core.reset();
+  rig.state.reset();
+  std::filesystem::copy_file(rig.folder.File("state.db"), copy);
+  rig.Restart();
+  rig.Connect();
+  rig.Change("AutoReboot", 0);
+  rig.Pass(absl::Seconds(1));
+  v1::Report last;
+  for (const v1::Report& report : rig.TakeReports()) rig.Acknowledge(last = report);
+  ASSERT_THAT(rig.Events(), IsEmpty());
+  for (const bool same_number : {false, true}) {
+    SCOPED_TRACE(same_number);
+    rig.core.reset();
+    rig.state.reset();
+    for (const char* suffix : {"-wal", "-shm"}) {
+      std::filesystem::remove(rig.folder.File("state.db") + suffix);
+    }
+    std::filesystem::copy_file(copy, rig.folder.File("state.db"),
+                               std::filesystem::copy_options::overwrite_existing);
+    rig.Restart();
+    rig.registry.Set(kCrashKey, "AutoReboot", DwordValue(0));
+    rig.core->OnRegistryChanged();
+    rig.Pass(absl::Milliseconds(200));
+    ASSERT_THAT(rig.Events(), SizeIs(2));
+    rig.Connect(/*want_full=*/true);
+    const v1::Report lost = rig.TakeReports().at(0);
+    ASSERT_EQ(lost.epoch(), last.epoch());
+    v1::Report kept = last;
+    kept.set_sequence(same_number ? lost.sequence() : lost.sequence() + 7);
+    rig.Acknowledge(kept, /*want_full=*/true);
+    EXPECT_NE(rig.state->epoch(), last.epoch());
+    EXPECT_EQ(rig.state->acknowledged(), 0u);
+    rig.Pass(absl::Seconds(2));
+    const std::vector<v1::Report> reports = rig.TakeReports();
+    ASSERT_THAT(reports, SizeIs(1));
+    EXPECT_TRUE(reports[0].full());
+    EXPECT_EQ(reports[0].epoch(), rig.state->epoch());
+    EXPECT_EQ(reports[0].events_size(), 2);
+    rig.Acknowledge(reports[0]);
+    EXPECT_THAT(rig.Events(), IsEmpty());
+  }
+}
+
+TEST(Agent, ARefusedDeltaIsFollowedByAFullReport) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  rig.TakeReports();
+  rig.Change("AutoReboot", 0);
+  rig.Pass(absl::Milliseconds(200));
+  v1::Report delta = rig.TakeReports().at(0);
+  delta.set_sequence(delta.sequence() - 1);  // the server names what it holds
+  rig.Acknowledge(delta, /*want_full=*/true);
+  rig.Pass(absl::Seconds(2));
+  const std::vector<v1::Report> reports = rig.TakeReports();
+  ASSERT_THAT(reports, SizeIs(1));
+  EXPECT_TRUE(reports[0].full());
+  EXPECT_EQ(reports[0].events_size(), 2);
+}
+
+TEST(Agent, SplitsManyEventsOverReportsAndLosesNone) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  std::vector<v1::DriftEvent> events;
+  for (int i = 0; i < 2500; ++i) {
+    v1::DriftEvent& event = events.emplace_back();
+    event.set_sequence(rig.state->next_event() + static_cast<std::uint64_t>(i));
+    event.set_kind(kDrifted);
+    event.set_setting("dump.auto-reboot");
+    event.set_new_value(std::string(600, 'x'));
+  }
+  ASSERT_THAT(rig.state->Record(*rig.state->Tracked(), events), IsOk());
+  rig.Change("AutoReboot", 0);
+  int seen = 0;
+  for (int i = 0; i < 10; ++i) {
+    rig.Pass(absl::Seconds(1));
+    for (const v1::Report& report : rig.TakeReports()) {
+      EXPECT_LE(report.events_size(), 1000);
+      EXPECT_LT(report.ByteSizeLong(), kMaxLinkMessage);
+      seen += report.events_size();
+      rig.Acknowledge(report);
+    }
+  }
+  EXPECT_EQ(seen, 2502);
+}
+
+TEST(Agent, ChecksInWithDigestsAndSpreadsTheTime) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  rig.link.sent.clear();
+  rig.Pass(absl::Minutes(10));
+  int count = 0;
+  for (const v1::AgentMessage& message : rig.link.sent) {
+    if (!message.has_check_in()) continue;
+    ++count;
+    EXPECT_EQ(message.check_in().sequence(), rig.state->acknowledged());
+    EXPECT_EQ(message.check_in().state_digest(), StateDigest(rig.core->current()));
+  }
+  EXPECT_GE(count, 8);
+  EXPECT_LE(count, 12);
+}
+
+TEST(Agent, AnswersAProbeWithItsInstance) {
+  AgentRig rig;
+  Settle(rig, {});
+  rig.link.sent.clear();
+  v1::ServerMessage probe;
+  probe.mutable_probe()->set_nonce("nonce");
+  rig.core->OnMessage(probe);
+  ASSERT_THAT(rig.link.sent, SizeIs(1));
+  EXPECT_EQ(rig.link.sent[0].probe_reply().nonce(), "nonce");
+  EXPECT_THAT(rig.link.sent[0].probe_reply().instance(), SizeIs(16));
+}
+
+TEST(Agent, KeepsTheReconnectWindowOverARestart) {
+  AgentRig rig;
+  Settle(rig, {});
+  v1::ServerMessage goodbye;
+  goodbye.mutable_goodbye()->set_reason(v1::Goodbye::REASON_DRAIN);
+  goodbye.mutable_goodbye()->set_reconnect_window_ms(600000);
+  rig.core->OnMessage(goodbye);
+  EXPECT_EQ(rig.link.disconnects, 1);
+  rig.Restart();
+  EXPECT_EQ(*rig.state->ReconnectWindow(absl::ZeroDuration()), absl::Minutes(10));
+  EXPECT_LE(rig.core->NextDeadline(), rig.clock.Monotonic() + absl::Minutes(10));
+}
+
+TEST(Agent, WhoWasTurnedAwayDialsRarelyAndGoesOnEnforcing) {
+  for (const v1::Goodbye::Reason reason :
+       {v1::Goodbye::REASON_QUARANTINED, v1::Goodbye::REASON_REVOKED}) {
+    AgentRig rig;
+    Settle(rig, {Reboot(1, "on")});
+    v1::ServerMessage goodbye;
+    goodbye.mutable_goodbye()->set_reason(reason);
+    goodbye.mutable_goodbye()->set_message("two live hosts");
+    rig.core->OnMessage(goodbye);
+    rig.Disconnect();
+    const int dialled = rig.link.connects;
+    rig.Pass(absl::Minutes(7));
+    EXPECT_EQ(rig.link.connects, dialled);
+    rig.Change("AutoReboot", 0);
+    EXPECT_EQ(rig.Cell("AutoReboot"), 1u);
+    rig.Pass(absl::Minutes(6));
+    EXPECT_EQ(rig.link.connects, dialled + 1);
+    EXPECT_THAT(rig.state->Connection()->last_error, HasSubstr("two live hosts"));
+  }
+}
+
+TEST(Agent, HangsUpOnAServerThatDoesNotAnswer) {
+  AgentRig rig;
+  while (rig.link.connects == 0) rig.Pass(absl::Seconds(1));
+  rig.core->OnConnected();
+  rig.Pass(absl::Seconds(29));
+  EXPECT_EQ(rig.link.disconnects, 0);
+  rig.Pass(absl::Seconds(2));
+  EXPECT_EQ(rig.link.disconnects, 1);
+}
+
+TEST(Agent, SendsFactsWithoutMountsWhenAskedAndWhenTheyChange) {
+  AgentRig rig;
+  v1::Facts::Volume& volume = *rig.facts.add_volumes();
+  volume.set_path("C:\\");
+  volume.set_mount("/mnt/c");
+  Settle(rig, {});
+  rig.link.sent.clear();
+  rig.core->OnFactsChanged(rig.facts);
+  ASSERT_THAT(rig.link.sent, SizeIs(1));
+  EXPECT_EQ(rig.link.sent[0].facts().volumes(0).path(), "C:\\");
+  EXPECT_EQ(rig.link.sent[0].facts().volumes(0).mount(), "");
+}
+
+TEST(Agent, WithoutAServerItNeverDials) {
+  AgentRig rig;
+  AgentOptions options;
+  options.alone = true;
+  AgentCore alone({rig.clock, rig.random, rig.registry, rig.folders, *rig.applier, *rig.state,
+                   rig.link, rig.log},
+                  options);
+  ASSERT_THAT(alone.Start(rig.facts), IsOk());
+  EXPECT_EQ(alone.NextDeadline(), rig.clock.Monotonic() + absl::Minutes(5));
+}
+
+}  // namespace
+}  // namespace dumpwarden

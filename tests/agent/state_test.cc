@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/state.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "platform/system.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/temp_folder.h"
+
+namespace dumpwarden {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+v1::DriftEvent Event(std::uint64_t sequence, const std::string& setting) {
+  v1::DriftEvent event;
+  event.set_sequence(sequence);
+  event.set_kind(v1::DriftEvent::KIND_DRIFTED);
+  event.set_setting(setting);
+  event.set_mode(v1::MODE_ENFORCE);
+  event.set_old_value(absl::StrCat("old", sequence));
+  event.set_new_value(absl::StrCat("new", sequence));
+  return event;
+}
+
+class State : public testing::Test {
+ protected:
+  State() { Reopen(); }
+  void Reopen() {
+    state.reset();
+    auto opened = AgentState::Open(folder.File("state.db"), *random);
+    ASSERT_THAT(opened, IsOk());
+    state = *std::move(opened);
+  }
+  TempFolder folder;
+  std::unique_ptr<Random> random = MakeSystemRandom();
+  std::unique_ptr<AgentState> state;
+};
+
+TEST_F(State, KeepsItsEpochAndNeverGivesAReportNumberTwice) {
+  const std::string epoch = state->epoch();
+  EXPECT_THAT(epoch, SizeIs(16));
+  ASSERT_OK_AND_ASSIGN(const std::uint64_t first, state->TakeReportSequence(0));
+  Reopen();
+  EXPECT_EQ(state->epoch(), epoch);
+  ASSERT_OK_AND_ASSIGN(const std::uint64_t second, state->TakeReportSequence(0));
+  EXPECT_GT(second, first);
+  TempFolder other;
+  ASSERT_OK_AND_ASSIGN(const auto anew, AgentState::Open(other.File("state.db"), *random));
+  EXPECT_NE(anew->epoch(), epoch);
+}
+
+TEST_F(State, ForgetsTheWindowOfAnIdentityThatWasReplaced) {
+  ASSERT_THAT(state->ActAs("first"), IsOk());
+  ASSERT_THAT(state->SetReconnectWindow(absl::Minutes(15)), IsOk());
+  ASSERT_THAT(state->ActAs("first"), IsOk());
+  EXPECT_EQ(*state->ReconnectWindow(absl::Seconds(1)), absl::Minutes(15));
+  ASSERT_THAT(state->ActAs("second"), IsOk());
+  Reopen();
+  EXPECT_EQ(*state->ReconnectWindow(absl::Seconds(1)), absl::Seconds(1));
+}
+
+TEST_F(State, KeepsPoliciesAndTheHighestVersionEverSeen) {
+  const StoredPolicy three{"a", 3, "digest3", "yaml3"};
+  ASSERT_THAT(state->PutPolicies({three, {"b", 1, "d", "y"}}), IsOk());
+  ASSERT_THAT(state->PutPolicies({}), IsOk());
+  Reopen();
+  EXPECT_THAT(*state->Policies(), IsEmpty());
+  ASSERT_OK_AND_ASSIGN(const auto seen, state->HighestSeen("a"));
+  ASSERT_TRUE(seen.has_value());
+  EXPECT_EQ(seen->version, 3u);
+  EXPECT_EQ(seen->digest, "digest3");
+  ASSERT_THAT(state->PutPolicies({{"a", 2, "digest2", "yaml2"}}), IsOk());
+  EXPECT_EQ((*state->HighestSeen("a"))->version, 3u);
+  EXPECT_FALSE(state->HighestSeen("never")->has_value());
+}
+
+TEST_F(State, KeepsWhatIsTrackedAndEventsUntilTheyAreAcknowledged) {
+  TrackedSettings tracked;
+  tracked["enforce x"].finding.set_setting("x");
+  tracked["enforce x"].drift = 1;
+  tracked["enforce x"].drifted_value = "v";
+  tracked["enforce x"].correcting = true;
+  ASSERT_THAT(state->Record(tracked, {Event(1, "x"), Event(2, "x"), Event(3, "y")}), IsOk());
+  Reopen();
+  EXPECT_EQ(state->next_event(), 4u);
+  ASSERT_OK_AND_ASSIGN(const TrackedSettings kept, state->Tracked());
+  ASSERT_THAT(kept, SizeIs(1));
+  EXPECT_EQ(kept.at("enforce x").drifted_value, "v");
+  EXPECT_TRUE(kept.at("enforce x").correcting);
+  EXPECT_THAT(*state->Events(2), SizeIs(2));
+  HostState held;
+  held.findings.emplace_back().set_setting("x");
+  ASSERT_THAT(state->Acknowledge(9, held, 2, absl::FromUnixSeconds(5)), IsOk());
+  Reopen();
+  EXPECT_EQ(state->acknowledged(), 9u);
+  ASSERT_TRUE(state->acknowledged_state().has_value());
+  EXPECT_EQ(StateDigest(*state->acknowledged_state()), StateDigest(held));
+  ASSERT_THAT(*state->Events(10), SizeIs(1));
+  EXPECT_EQ(state->Events(10)->front().sequence(), 3u);
+  EXPECT_EQ(state->next_event(), 4u);
+}
+
+TEST_F(State, CompactsAQueueThatGrowsTooLong) {
+  for (std::uint64_t sequence = 1; sequence <= kMaxQueuedEvents; sequence += 1000) {
+    std::vector<v1::DriftEvent> events;
+    for (std::uint64_t i = 0; i < 1000; ++i) events.push_back(Event(sequence + i, "x"));
+    ASSERT_THAT(state->Record({}, events), IsOk());
+  }
+  EXPECT_EQ(*state->EventCount(), kMaxQueuedEvents);
+  ASSERT_THAT(state->Record({}, {Event(kMaxQueuedEvents + 1, "x")}), IsOk());
+  ASSERT_OK_AND_ASSIGN(const std::vector<v1::DriftEvent> kept, state->Events(20000));
+  ASSERT_THAT(kept, SizeIs(3));
+  EXPECT_EQ(kept[0].sequence(), 1u);
+  EXPECT_EQ(kept[1].kind(), v1::DriftEvent::KIND_COMPACTED);
+  EXPECT_EQ(kept[1].count(), kMaxQueuedEvents - 1);
+  EXPECT_EQ(kept[1].old_value(), "old2");
+  EXPECT_EQ(kept[1].new_value(), absl::StrCat("new", kMaxQueuedEvents));
+  EXPECT_EQ(kept[2].sequence(), kMaxQueuedEvents + 1);
+}
+
+TEST(CompactEvents, KeepsFirstLastAndCountOfEachSettingOverAndOver) {
+  std::vector<v1::DriftEvent> events;
+  for (std::uint64_t i = 1; i <= 10; ++i) events.push_back(Event(i, i % 2 == 0 ? "even" : "odd"));
+  events = CompactEvents(events, 0);
+  ASSERT_THAT(events, SizeIs(6));
+  events.push_back(Event(11, "odd"));
+  events.push_back(Event(13, "odd"));
+  events = CompactEvents(events, 0);
+  std::uint64_t odd = 0;
+  for (const v1::DriftEvent& event : events) {
+    if (event.setting() != "odd") continue;
+    odd += event.kind() == v1::DriftEvent::KIND_COMPACTED ? event.count() : 1;
+  }
+  EXPECT_EQ(odd, 7u);
+  EXPECT_EQ(events.front().sequence(), 1u);
+  EXPECT_EQ(events.back().sequence(), 13u);
+  EXPECT_THAT(events, SizeIs(6));
+}
+
+// Events that the server kept, with their Ack on its way, were told again inside a COMPACTED one.
+TEST_F(State, FoldsNothingThatWasSent) {
+  ASSERT_THAT(state->Record({}, {Event(1, "x"), Event(2, "x"), Event(3, "x")}), IsOk());
+  ASSERT_THAT(state->TakeReportSequence(3), IsOk());
+  Reopen();
+  std::vector<v1::DriftEvent> events;
+  for (std::uint64_t i = 4; i <= kMaxQueuedEvents + 1; ++i) events.push_back(Event(i, "x"));
+  ASSERT_THAT(state->Record({}, events), IsOk());
+  ASSERT_OK_AND_ASSIGN(const std::vector<v1::DriftEvent> kept, state->Events(20000));
+  ASSERT_THAT(kept, SizeIs(6));
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(kept[i].kind(), v1::DriftEvent::KIND_DRIFTED);
+  EXPECT_EQ(kept[4].count(), kMaxQueuedEvents - 4);
+}
+
+// The end of the first drift was folded, so that the server showed it as open for ever.
+TEST(CompactEvents, LeavesNoDriftWithoutItsEnd) {
+  std::vector<v1::DriftEvent> events;
+  for (std::uint64_t i = 1; i <= 20; ++i) {
+    events.push_back(Event(i, "x"));
+    if (i % 2 != 0) continue;
+    events.back().set_kind(v1::DriftEvent::KIND_CORRECTED);
+    events.back().set_drift_sequence(i - 1);
+  }
+  for (int round = 0; round < 2; ++round) {
+    events = CompactEvents(events, 0);
+    ASSERT_THAT(events, SizeIs(5));
+    EXPECT_EQ(events[1].drift_sequence(), 1u);
+    EXPECT_EQ(events[2].kind(), v1::DriftEvent::KIND_COMPACTED);
+    EXPECT_EQ(events[2].count(), 16u);
+    EXPECT_EQ(events[4].drift_sequence(), events[3].sequence());
+  }
+}
+
+TEST_F(State, BeginsAnEpochThatKnowsOfNoReport) {
+  ASSERT_THAT(state->Record({}, {Event(1, "x")}), IsOk());
+  ASSERT_THAT(state->Acknowledge(9, HostState(), 0, absl::FromUnixSeconds(5)), IsOk());
+  const std::string before = state->epoch();
+  ASSERT_THAT(state->BeginEpoch(*random), IsOk());
+  const std::string after = state->epoch();
+  EXPECT_NE(after, before);
+  Reopen();
+  EXPECT_EQ(state->epoch(), after);
+  EXPECT_EQ(state->acknowledged(), 0u);
+  EXPECT_FALSE(state->acknowledged_state().has_value());
+  EXPECT_THAT(*state->Events(10), SizeIs(1));
+}
+
+TEST_F(State, KeepsOneBootSnapshot) {
+  v1::Observation observation;
+  observation.add_warnings("w");
+  ASSERT_THAT(state->SetBootSnapshot("boot-1", observation), IsOk());
+  Reopen();
+  ASSERT_OK_AND_ASSIGN(const auto same, state->BootSnapshot("boot-1"));
+  ASSERT_TRUE(same.has_value());
+  EXPECT_THAT(same->warnings(), ElementsAre("w"));
+  EXPECT_FALSE(state->BootSnapshot("boot-2")->has_value());
+}
+
+TEST_F(State, RemembersHowTheConnectionStands) {
+  ASSERT_THAT(state->SetConnected(absl::FromUnixSeconds(10)), IsOk());
+  ASSERT_THAT(state->SetDisconnected("why", absl::FromUnixSeconds(20)), IsOk());
+  ASSERT_THAT(state->SetDisconnected("again", absl::FromUnixSeconds(30)), IsOk());
+  Reopen();
+  ASSERT_OK_AND_ASSIGN(const ConnectionState connection, state->Connection());
+  EXPECT_FALSE(connection.connected);
+  EXPECT_EQ(connection.since, absl::FromUnixSeconds(20));
+  EXPECT_EQ(connection.last_error, "again");
+  EXPECT_EQ(connection.last_error_at, absl::FromUnixSeconds(30));
+}
+
+TEST_F(State, CanBeLookedAtWhileItIsWritten) {
+  ASSERT_THAT(state->PutPolicies({{"a", 3, "d", "y"}}), IsOk());
+  ASSERT_OK_AND_ASSIGN(const auto reader, AgentState::OpenReadOnly(folder.File("state.db")));
+  EXPECT_THAT(*reader->Policies(), SizeIs(1));
+  ASSERT_THAT(state->PutPolicies({}), IsOk());
+  EXPECT_THAT(*reader->Policies(), IsEmpty());
+}
+
+TEST(AgentStateFile, SaysWhenThereIsNone) {
+  TempFolder folder;
+  EXPECT_THAT(AgentState::OpenReadOnly(folder.File("state.db")).status(),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("dumpwarden-agent run")));
+}
+
+}  // namespace
+}  // namespace dumpwarden

@@ -1,0 +1,475 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/reconcile/apply.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/text.h"
+#include "core/reconcile/status.h"
+#include "core/reconcile/undo.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/fake_folders.h"
+#include "tests/support/fake_registry.h"
+#include "tests/support/memory_vfs.h"
+#include "tests/support/status_matchers.h"
+
+namespace dumpwarden {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+constexpr char kCrash[] = "HKLM\\SYSTEM\\CurrentControlSet\\Control\\CrashControl";
+constexpr char kPlace[] = "/host/SYSTEM.dumpwarden";
+constexpr char kBackup[] = "/host/SYSTEM.dumpwarden/backup-20261122T170000Z-1.reg";
+constexpr char kUndo[] = "/host/SYSTEM.dumpwarden/undo";
+
+// A host in an active dump whose policy wants a complete one in D:\Dumps: one
+// deletion, one folder, and values that were there and that were not.
+struct Host {
+  Host() {
+    registry.Set(kCrash, "CrashDumpEnabled", DwordValue(1));
+    registry.Set(kCrash, "FilterPages", DwordValue(1));
+    registry.Set(kCrash, "AutoReboot", DwordValue(1));
+    folders.AddDrive("D:\\");
+    vfs.AddFolder("/host");
+    facts.mutable_os()->set_build(20348);
+    facts.set_volumes_known(true);
+    v1::Facts::Volume& volume = *facts.add_volumes();
+    volume.set_path("D:\\");
+    volume.set_kind("fixed");
+    volume.set_total(std::uint64_t{1} << 40);
+    volume.set_free(std::uint64_t{1} << 40);
+    volume.set_mount("/d");
+    Want("dump.auto-reboot", "off");
+    Want("dump.type", "complete");
+    Want("dump.file", "D:\\Dumps\\MEMORY.DMP");
+  }
+  void Want(const std::string& setting, const std::string& value) {
+    Decision decision;
+    decision.setting = setting;
+    decision.value = value;
+    decision.policy = "test";
+    desired.decisions.push_back(decision);
+  }
+  Applier MakeApplier() { return Applier(registry, folders, vfs, clock, {kPlace, "SYSTEM"}); }
+  absl::StatusOr<Applied> Apply() { return MakeApplier().Apply(desired, facts); }
+  absl::StatusOr<bool> Recover() { return MakeApplier().Recover(); }
+  absl::StatusOr<Applied> Restore(const std::string& path) { return MakeApplier().Restore(path); }
+  void UseFaults() {
+    registry.UseFaults(faults);
+    folders.UseFaults(faults);
+    vfs.UseFaults(faults);
+  }
+  std::string BackupText(const std::string& path) {
+    return Utf16LeToUtf8(vfs.Get(path).value().substr(2)).value();
+  }
+
+  Faults faults;
+  FakeRegistry registry;
+  FakeFolders folders;
+  MemoryVfs vfs;
+  FakeClock clock;
+  v1::Facts facts;
+  Desired desired;
+};
+
+FakeRegistry::Keys OldState() { return Host().registry.flushed(); }
+FakeRegistry::Keys NewState() {
+  Host host;
+  EXPECT_THAT(host.Apply(), IsOk());
+  return host.registry.flushed();
+}
+
+TEST(Apply, DeletesThenMakesFoldersThenSets) {
+  Host host;
+  const auto applied = host.Apply();
+  ASSERT_THAT(applied, IsOk());
+  EXPECT_EQ(applied->backup, kBackup);
+  ASSERT_THAT(applied->plan.edits, Not(IsEmpty()));
+  EXPECT_EQ(applied->plan.edits[0].action, Edit::Action::kDelete);
+  EXPECT_EQ(host.registry.log()[0], absl::StrCat("delete ", kCrash, " FilterPages"));
+  EXPECT_EQ(host.registry.log().back(), "flush");
+  EXPECT_EQ(host.registry.Get(kCrash, "FilterPages"), std::nullopt);
+  EXPECT_EQ(host.registry.Get(kCrash, "DumpFile"), ExpandSzValue("D:\\Dumps\\MEMORY.DMP"));
+  EXPECT_THAT(host.folders.folders(), ElementsAre("d:\\dumps"));
+  EXPECT_FALSE(host.vfs.Get(kUndo).has_value());
+}
+
+TEST(Apply, MatchingHostIsNotTouchedAtAll) {
+  Host host;
+  ASSERT_THAT(host.Apply(), IsOk());
+  host.registry.ClearLog();
+  const std::vector<std::string> paths = host.vfs.Paths();
+  const int changes = host.vfs.changes();
+  const auto again = host.Apply();
+  ASSERT_THAT(again, IsOk());
+  EXPECT_EQ(again->backup, "");
+  EXPECT_THAT(host.registry.log(), IsEmpty());
+  EXPECT_EQ(host.vfs.Paths(), paths);
+  EXPECT_EQ(host.vfs.changes(), changes);
+}
+
+TEST(Apply, EmptyPlanMakesNoFolder) {
+  Host host;
+  host.desired.decisions.clear();
+  ASSERT_THAT(host.Apply(), IsOk());
+  EXPECT_EQ(host.vfs.changes(), 0);
+}
+
+TEST(Apply, BackupHoldsWhatStoodThereAndWhatDidNot) {
+  Host host;
+  ASSERT_THAT(host.Apply(), IsOk());
+  const std::string text = host.BackupText(kBackup);
+  EXPECT_THAT(text, testing::StartsWith("Windows Registry Editor Version 5.00\r\n"));
+  EXPECT_THAT(text, HasSubstr("; Dumpwarden backup: what stood here before the change of "
+                              "2026-11-22T17:00:00Z\r\n; Host: SYSTEM\r\n"));
+  EXPECT_THAT(text, HasSubstr("\r\n[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Control\\"
+                              "CrashControl]\r\n"));
+  EXPECT_THAT(text, HasSubstr("\r\n\"FilterPages\"=dword:00000001\r\n"));
+  EXPECT_THAT(text, HasSubstr("\r\n\"DumpFile\"=-\r\n"));
+}
+
+TEST(Apply, NeverOverwritesABackup) {
+  Host host;
+  host.vfs.Put(kBackup, "older");
+  const auto applied = host.Apply();
+  ASSERT_THAT(applied, IsOk());
+  EXPECT_THAT(applied->backup, testing::EndsWith("-2.reg"));
+  EXPECT_EQ(host.vfs.Get(kBackup), "older");
+}
+
+TEST(Apply, UnwritableStateFolderStopsItBeforeAnything) {
+  for (const char* folder : {"/host", kPlace}) {
+    Host host;
+    if (folder == std::string(kPlace)) host.vfs.AddFolder(kPlace);
+    host.vfs.MakeUnwritable(folder);
+    EXPECT_THAT(host.Apply(), StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("denied")));
+    EXPECT_THAT(host.registry.log(), IsEmpty());
+    EXPECT_THAT(host.folders.folders(), IsEmpty());
+  }
+}
+
+TEST(Apply, RegistryThatCannotBeWrittenIsRefusedBeforeAnythingIsTouched) {
+  Host host;
+  ASSERT_THAT(host.Apply(), IsOk());
+  host.registry.Set(kCrash, "AutoReboot", DwordValue(1));
+  host.registry.RefuseWrites(absl::FailedPreconditionError("dirty; use --force-dirty"));
+  const int changes = host.vfs.changes();
+  for (const auto& refused : {host.Apply(), host.Restore(kBackup)}) {
+    EXPECT_THAT(refused,
+                StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("--force-dirty")));
+  }
+  EXPECT_EQ(host.vfs.changes(), changes);
+}
+
+TEST(Apply, AnotherOneAtWorkIsWaitedForAndThenSaid) {
+  Host host;
+  host.vfs.AddFolder(kPlace);
+  const auto lock = host.vfs.Lock(absl::StrCat(kPlace, "/lock"));
+  ASSERT_THAT(lock, IsOk());
+  EXPECT_THAT(host.Apply(), StatusIs(absl::StatusCode::kUnavailable, HasSubstr("locked")));
+  EXPECT_EQ(host.registry.flushed(), OldState());
+}
+
+TEST(Apply, ValueThatDoesNotReadBackRollsBackAll) {
+  Host host;
+  host.registry.IgnoreWritesOf(kCrash, "DumpFile");
+  EXPECT_THAT(host.Apply(), StatusIs(absl::StatusCode::kDataLoss,
+                                     HasSubstr("DumpFile reads back as absent instead of")));
+  EXPECT_EQ(host.registry.flushed(), OldState());
+  EXPECT_THAT(host.folders.folders(), IsEmpty());
+  EXPECT_THAT(host.vfs.Paths(), ElementsAre(absl::StrCat(kPlace, "/lock")));
+}
+
+TEST(Apply, RollingBackLeavesWhatSomebodyElseWroteMeanwhile) {
+  Host host;
+  host.UseFaults();
+  int writes = 0;
+  host.registry.Interfere([&](FakeRegistry& registry) {
+    if (++writes == 3) registry.Set(kCrash, "FilterPages", DwordValue(5));
+  });
+  host.registry.IgnoreWritesOf(kCrash, "DumpFile");
+  EXPECT_FALSE(host.Apply().ok());
+  EXPECT_EQ(host.registry.Get(kCrash, "FilterPages"), DwordValue(5));
+  EXPECT_EQ(host.registry.Get(kCrash, "AutoReboot"), DwordValue(1));
+}
+
+// Walks a fault through every call that an apply makes.  Returns how many there were.
+template <typename Arm, typename Check>
+int WalkFaults(Arm arm, Check check) {
+  for (int nth = 1; nth < 1000; ++nth) {
+    SCOPED_TRACE(absl::StrCat("call ", nth));
+    Host host;
+    host.UseFaults();
+    arm(host.faults, nth);
+    const auto applied = host.Apply();
+    if (!host.faults.fired()) return nth;
+    check(host, applied);
+    if (testing::Test::HasFailure()) return nth;
+  }
+  ADD_FAILURE() << "never got through";
+  return 0;
+}
+
+TEST(Apply, OneFailingCallLeavesAllOldOrAllNew) {
+  const auto old_state = OldState();
+  const auto new_state = NewState();
+  const auto once = [](Faults& faults, int nth) { faults.FailOnce(nth); };
+  const auto check = [&](Host& host, const absl::StatusOr<Applied>& applied) {
+    if (!applied.ok()) {
+      EXPECT_EQ(host.registry.flushed(), old_state) << applied.status();
+    } else if (const v1::Status worst = WorstOf(applied->plan.findings);
+               worst != v1::STATUS_ERROR && worst != v1::STATUS_BLOCKED) {
+      // Otherwise a cell could not be read or a folder not be looked at, and is left alone.
+      EXPECT_EQ(host.registry.flushed(), new_state);
+    }
+    EXPECT_THAT(host.Recover(), IsOk());
+    EXPECT_FALSE(host.vfs.Get(kUndo).has_value());
+    EXPECT_THAT(host.Apply(), IsOk());
+    EXPECT_EQ(host.registry.flushed(), new_state);
+  };
+  const int calls = WalkFaults(once, check);
+  EXPECT_GT(calls, 30);
+}
+
+// Killed at any call: nothing of ours runs any more.  With the power gone too, what was not synced
+// is lost, and what the registry had not flushed is lost or, in part, not.
+TEST(Apply, KilledAnywhereTheNextStartEndsAllOldOrAllNew) {
+  const auto old_state = OldState();
+  const auto new_state = NewState();
+  for (const bool power : {false, true}) {
+    for (const auto entries : {MemoryVfs::Entries::kAsSynced, MemoryVfs::Entries::kAsWritten}) {
+      for (const std::size_t kept : {0u, 1u, 2u, 99u}) {
+        SCOPED_TRACE(absl::StrCat("power ", power, " kept ", kept));
+        WalkFaults([](Faults& faults, int nth) { faults.FailFrom(nth); },
+                   [&](Host& host, const absl::StatusOr<Applied>&) {
+                     host.faults.Clear();
+                     host.registry.PowerCut(kept);
+                     if (power) host.vfs.Crash(entries);
+                     const auto recovered = host.Recover();
+                     ASSERT_THAT(recovered, IsOk());
+                     const auto& state = host.registry.flushed();
+                     EXPECT_TRUE(state == old_state || state == new_state);
+                     EXPECT_EQ(host.folders.folders().empty(), state == old_state);
+                     EXPECT_THAT(host.Apply(), IsOk());
+                     EXPECT_EQ(host.registry.flushed(), new_state);
+                   });
+      }
+    }
+  }
+}
+
+TEST(Recover, KilledWhileRecoveringItIsFinishedLater) {
+  for (int nth = 1; nth < 1000; ++nth) {
+    SCOPED_TRACE(nth);
+    Host host;
+    ASSERT_THAT(host.Apply(), IsOk());  // now put its record back, as if killed before filing it
+    ASSERT_THAT(host.vfs.Rename(absl::StrCat(kBackup, ".undo"), kUndo), IsOk());
+    host.UseFaults();
+    host.faults.FailFrom(nth);
+    const auto first = host.Recover();
+    const bool fired = host.faults.fired();
+    host.faults.Clear();
+    host.registry.PowerCut();
+    host.vfs.Crash(MemoryVfs::Entries::kAsWritten);
+    ASSERT_THAT(host.Recover(), IsOk());
+    EXPECT_EQ(host.registry.flushed(), OldState());
+    if (!fired) {
+      EXPECT_TRUE(*first);
+      return;
+    }
+  }
+}
+
+TEST(Recover, LeavesCellsThatSomebodyElseChangedSince) {
+  Host host;
+  ASSERT_THAT(host.Apply(), IsOk());
+  ASSERT_THAT(host.vfs.Rename(absl::StrCat(kBackup, ".undo"), kUndo), IsOk());
+  host.registry.Set(kCrash, "DumpFile", ExpandSzValue("E:\\X.DMP"));
+  EXPECT_THAT(host.Recover(), IsOk());
+  EXPECT_EQ(host.registry.Get(kCrash, "DumpFile"), ExpandSzValue("E:\\X.DMP"));
+  EXPECT_EQ(host.registry.Get(kCrash, "FilterPages"), DwordValue(1));
+}
+
+TEST(Recover, HasNothingToDoOnAQuietHost) {
+  Host host;
+  EXPECT_THAT(host.Recover(), IsOk());
+  EXPECT_EQ(host.vfs.changes(), 0);
+}
+
+TEST(Recover, DamagedRecordIsAnErrorThatSaysWhatToDo) {
+  Host host;
+  ASSERT_THAT(host.Apply(), IsOk());
+  const std::string good = *host.vfs.Get(absl::StrCat(kBackup, ".undo"));
+  v1::UndoRecord foreign;
+  foreign.add_cells()->set_key("HKLM\\SYSTEM\\CurrentControlSet\\Services\\Evil");
+  std::string flipped = good;
+  flipped.back() = static_cast<char>(flipped.back() ^ 1);
+  for (const std::string& bad : {std::string(), good.substr(0, 40), good.substr(0, good.size() - 1),
+                                 flipped, FormatUndo(foreign)}) {
+    host.vfs.Put(kUndo, bad);
+    EXPECT_THAT(host.Recover(), StatusIs(absl::StatusCode::kDataLoss,
+                                         testing::AllOf(HasSubstr(kUndo), HasSubstr("by hand"))));
+    EXPECT_THAT(host.Apply().status(), IsOk()) << "matching: nothing to do";
+  }
+}
+
+TEST(Recover, APlantedRecordRemovesNothing) {
+  Host host;
+  host.vfs.Put("/tmp/precious.txt", "kept");
+  host.folders.AddFolder("D:\\Victim");
+  v1::UndoRecord planted;
+  planted.set_backup("/tmp/precious.txt");
+  host.vfs.Put(kUndo, FormatUndo(planted));
+  EXPECT_THAT(host.Apply(),
+              StatusIs(absl::StatusCode::kDataLoss,
+                       testing::AllOf(HasSubstr(kUndo), HasSubstr("/tmp/precious.txt"))));
+  EXPECT_EQ(host.vfs.Get("/tmp/precious.txt"), "kept");
+  planted.set_backup("backup-1.reg");
+  planted.add_folders("D:\\Victim");
+  host.vfs.Put(kUndo, FormatUndo(planted));
+  EXPECT_THAT(host.Recover(), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("Victim")));
+  EXPECT_THAT(host.folders.folders(), ElementsAre("d:\\victim"));
+}
+
+TEST(Recover, UndoesAnApplyThatOnlyMadeTheFolder) {
+  Host host;
+  ASSERT_THAT(host.Apply(), IsOk());
+  ASSERT_THAT(host.folders.RemoveIfEmpty("D:\\Dumps"), IsOk());
+  const auto second = host.Apply();
+  ASSERT_THAT(second, IsOk());
+  EXPECT_THAT(host.folders.folders(), ElementsAre("d:\\dumps"));
+  ASSERT_THAT(host.vfs.Rename(absl::StrCat(second->backup, ".undo"), kUndo), IsOk());
+  EXPECT_THAT(host.Recover(), IsOk());
+  EXPECT_THAT(host.folders.folders(), IsEmpty());
+  EXPECT_EQ(host.registry.flushed(), NewState());
+}
+
+TEST(Restore, BringsBackTheExactStateAbsentValuesIncluded) {
+  Host host;
+  ASSERT_THAT(host.Apply(), IsOk());
+  const auto restored = host.Restore(kBackup);
+  ASSERT_THAT(restored, IsOk());
+  EXPECT_EQ(host.registry.flushed(), OldState());
+  EXPECT_THAT(host.folders.folders(), IsEmpty());
+  EXPECT_THAT(restored->backup, testing::EndsWith("-2.reg"));
+  const int changes = host.vfs.changes();
+  const auto again = host.Restore(kBackup);
+  ASSERT_THAT(again, IsOk());
+  EXPECT_EQ(again->backup, "");
+  EXPECT_EQ(host.vfs.changes(), changes);
+}
+
+TEST(Restore, CanItselfBeRestored) {
+  Host host;
+  ASSERT_THAT(host.Apply(), IsOk());
+  const auto new_state = host.registry.flushed();
+  const auto restored = host.Restore(kBackup);
+  ASSERT_THAT(restored, IsOk());
+  ASSERT_THAT(host.Restore(restored->backup), IsOk());
+  EXPECT_EQ(host.registry.flushed(), new_state);
+}
+
+TEST(Restore, RemovesTheKeyThatItsApplyMadeAndKeepsOneThatIsInUse) {
+  for (const bool in_use : {false, true}) {
+    Host host;
+    host.registry = FakeRegistry();
+    host.registry.AddKey("HKLM\\SYSTEM\\CurrentControlSet\\Control");
+    const auto before = host.registry.flushed();
+    ASSERT_THAT(host.Apply(), IsOk());
+    if (in_use) host.registry.Set(kCrash, "Theirs", DwordValue(1));
+    if (in_use) host.folders.AddFile("D:\\Dumps");
+    ASSERT_THAT(host.Restore(kBackup), IsOk());
+    EXPECT_EQ(host.registry.flushed() == before, !in_use);
+    EXPECT_EQ(host.folders.folders().empty(), !in_use);
+  }
+}
+
+TEST(Restore, AFolderAndAKeyThatStayMakeNoNewBackupEachTime) {
+  Host host;
+  host.registry = FakeRegistry();
+  host.registry.AddKey("HKLM\\SYSTEM\\CurrentControlSet\\Control");
+  ASSERT_THAT(host.Apply(), IsOk());
+  host.registry.Set(kCrash, "Theirs", DwordValue(1));
+  host.folders.AddFile("D:\\Dumps");
+  ASSERT_THAT(host.Restore(kBackup), IsOk());
+  const std::vector<std::string> paths = host.vfs.Paths();
+  const auto state = host.registry.flushed();
+  host.registry.ClearLog();
+  const auto again = host.Restore(kBackup);
+  ASSERT_THAT(again, IsOk());
+  EXPECT_EQ(again->backup, "");
+  EXPECT_EQ(host.vfs.Paths(), paths);
+  EXPECT_THAT(host.registry.log(), IsEmpty());
+  EXPECT_EQ(host.registry.flushed(), state);
+}
+
+TEST(Restore, RefusesWhatItsApplyDidNotCreateAndWhatIsNotInTheTable) {
+  Host host;
+  ASSERT_THAT(host.Apply(), IsOk());
+  const auto applied = host.registry.flushed();
+  const auto backup = [](const std::string& lines) {
+    return absl::StrCat("Windows Registry Editor Version 5.00\r\n\r\n", lines);
+  };
+  const std::string section =
+      "[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Control\\CrashControl]\r\n";
+  const struct {
+    std::string text;
+    const char* message;
+    const char* why;
+  } cases[] = {
+      {backup(section + "\"AutoReboot\"=-\r\n"), "x.reg:4:1:", "its apply did not create that"},
+      {backup(section + "\"Evil\"=dword:1\r\n"), "not in the table", "a cell of nobody"},
+      {backup(
+           "[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\E]\r\n\"ImagePath\"=\"x\""),
+       "not in the table", "a service"},
+      {backup("[-HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Control\\CrashControl]\r\n"),
+       "deletes the key", "a whole key"},
+      {"nonsense", "x.reg:1:1:", "no .reg file"},
+  };
+  host.vfs.Put("/host/x.reg.undo", *host.vfs.Get(absl::StrCat(kBackup, ".undo")));
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.why);
+    host.vfs.Put("/host/x.reg", c.text);
+    EXPECT_THAT(host.Restore("/host/x.reg"),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(c.message)));
+    EXPECT_EQ(host.registry.flushed(), applied);
+  }
+  host.vfs.Put("/host/alone.reg", *host.vfs.Get(kBackup));
+  EXPECT_THAT(host.Restore("/host/alone.reg"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("alone.reg.undo")));
+  EXPECT_THAT(host.Restore("/host/none.reg"),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("none")));
+}
+
+TEST(Restore, FailingAnywhereLeavesAllAppliedOrAllRestored) {
+  const auto new_state = NewState();
+  for (int nth = 1; nth < 1000; ++nth) {
+    SCOPED_TRACE(nth);
+    Host host;
+    ASSERT_THAT(host.Apply(), IsOk());
+    host.UseFaults();
+    host.faults.FailFrom(nth);
+    const auto restored = host.Restore(kBackup);
+    const bool fired = host.faults.fired();
+    host.faults.Clear();
+    host.registry.PowerCut(1);
+    host.vfs.Crash();
+    ASSERT_THAT(host.Recover(), IsOk());
+    const auto& state = host.registry.flushed();
+    EXPECT_TRUE(state == OldState() || state == new_state) << restored.status();
+    if (!fired) return;
+  }
+}
+
+}  // namespace
+}  // namespace dumpwarden

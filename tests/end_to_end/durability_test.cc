@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// kill -9 of either side: what was acknowledged is there, nothing is doubled,
+// and an apply that was cut off ends all new or all old.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <filesystem>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "tests/end_to_end/fleet.h"
+
+namespace dumpwarden {
+namespace {
+
+constexpr char kPolicy[] =
+    "apiVersion: dumpwarden/v1\n"
+    "kind: DumpPolicy\n"
+    "metadata: { name: base }\n"
+    "spec:\n"
+    "  settings:\n"
+    "    dump.type: complete\n"
+    "    dump.overwrite: off\n"
+    "    pagefile.files: [ { path: 'C:\\pagefile.sys', initial: ram + 257MiB, maximum: ram + "
+    "257MiB } ]\n";
+
+TEST(Durability, KilledServerHasWhatItAcknowledgedAndDoublesNothing) {
+  Server server;
+  server.Start();
+  Host host("web-01");
+  host.Join(server);
+  server.Apply(kPolicy);
+  ASSERT_TRUE(Eventually([&] { return server.CtlJson({"drift", "list"}).size() == 3; }));
+  const Json findings = server.CtlJson({"compliance", "report"});
+  for (int round = 0; round < 3; ++round) {
+    server.Kill(SIGKILL);
+    // While nobody listens, something happens that must be told once.
+    host.Set("Overwrite", "dword:00000001");
+    ASSERT_TRUE(Eventually([&] { return host.Value("Overwrite") == "dword:00000000"; }));
+    server.Start();
+    ASSERT_TRUE(Eventually([&] {
+      return server.CtlJson({"drift", "list"}).size() == 4u + static_cast<unsigned>(round);
+    })) << server.CtlJson({"drift", "list"}).dump(1);
+    ASSERT_TRUE(Eventually([&] {
+      return server.CtlJson({"host", "list"})[0]["connected"] == true;
+    }));
+  }
+  std::set<std::string> seen;
+  for (const Json& drift : server.CtlJson({"drift", "list"})) {
+    EXPECT_EQ(drift["state"], "corrected");
+    EXPECT_TRUE(
+        seen.insert(drift["host_time"].get<std::string>() + drift["setting"].get<std::string>())
+            .second);
+  }
+  EXPECT_EQ(server.CtlJson({"compliance", "report"}).size(), findings.size());
+}
+
+// A host that is set back (a VM's snapshot, a restored disk) gives used numbers again: its drift
+// was acknowledged and in no row.
+TEST(Durability, RestoredStateLosesNoDriftAndDoublesNone) {
+  Server server;
+  server.Start();
+  Host host("web-01");
+  host.Join(server);
+  server.Apply(kPolicy);
+  const auto drifts = [&] { return server.CtlJson({"drift", "list"}).size(); };
+  ASSERT_TRUE(Eventually([&] { return drifts() == 3; }));
+  const auto drift = [&](unsigned expected) {
+    host.Set("Overwrite", "dword:00000001");
+    ASSERT_TRUE(Eventually([&] { return host.Value("Overwrite") == "dword:00000000"; }));
+    ASSERT_TRUE(Eventually([&] { return drifts() == expected; }))
+        << server.CtlJson({"drift", "list"}).dump(1) << host.process().Err();
+  };
+  host.Kill(SIGTERM);
+  const std::filesystem::path data = host.File("data");
+  const std::filesystem::path copy = host.File("copy");
+  std::filesystem::create_directory(copy);
+  const auto copy_state = [](const std::filesystem::path& from, const std::filesystem::path& to) {
+    for (const char* name : {"state.db", "state.db-wal", "state.db-shm"}) {
+      std::filesystem::remove(to / name);
+      if (std::filesystem::exists(from / name)) std::filesystem::copy(from / name, to / name);
+    }
+  };
+  copy_state(data, copy);
+  host.Start();
+  drift(4);
+  drift(5);
+  host.Kill(SIGTERM);
+  copy_state(copy, data);
+  host.Start();
+  drift(6);
+  drift(7);
+  // A second time to the same copy: its epoch is an old one now.
+  host.Kill(SIGTERM);
+  copy_state(copy, data);
+  host.Set("Overwrite", "dword:00000001");
+  host.Start();
+  ASSERT_TRUE(Eventually([&] { return drifts() == 8; })) << host.process().Err();
+  drift(9);
+  for (const Json& row : server.CtlJson({"drift", "list"})) EXPECT_EQ(row["state"], "corrected");
+}
+
+class CutOff : public testing::TestWithParam<const char*> {};
+
+TEST_P(CutOff, ApplyEndsAllNewOrAllOldAtTheNextStart) {
+  Server server;
+  server.Start();
+  server.Apply(kPolicy);
+  Host host("web-01");
+  ASSERT_EQ(host.Enroll(server.CreateToken()).exit_code, 0);
+  const std::string before = ReadAll(host.File("host.reg"));
+  host.Start({{"DUMPWARDEN_FAILPOINT", GetParam()}});
+  ASSERT_EQ(host.process().Wait(), 128 + SIGKILL) << "did not reach " << GetParam();
+  // A plan only looks, so what it sees is what the cut left; then the next start.
+  const auto cells = [&] {
+    return host.Value("CrashDumpEnabled") + host.Value("Overwrite") +
+           (host.Value("PagingFiles").find("hex(7):43") == 0 ? "sized" : "");  // C, not ?
+  };
+  const std::string old_cells = "dword:00000007dword:00000001";
+  const std::string new_cells = "dword:00000001dword:00000000sized";
+  const std::string cut = cells();
+  EXPECT_TRUE(cut == old_cells || cut == new_cells) << cut;  // a file is replaced at once
+  const Finished recovered = host.Agent({"observe", "--registry", host.registry()});
+  EXPECT_EQ(recovered.exit_code, 0) << recovered.err;
+  host.Start();
+  EXPECT_TRUE(Eventually([&] { return cells() == new_cells; })) << host.process().Err();
+  ASSERT_TRUE(Eventually([&] {
+    return server.CtlJson({"drift", "list"}).size() == 3;
+  })) << server.CtlJson({"drift", "list"}).dump(1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Failpoints, CutOff,
+                         testing::Values("apply.undo-written", "apply.backup-written",
+                                         "apply.deleted", "apply.set", "apply.flushed",
+                                         "apply.read-back", "apply.done"),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           for (char& c : name) {
+                             if (!isalnum(static_cast<unsigned char>(c))) c = '_';
+                           }
+                           return name;
+                         });
+
+}  // namespace
+}  // namespace dumpwarden

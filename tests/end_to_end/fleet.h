@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// A server and hosts on loopback, each a real process with a real certificate,
+// a real database and a real .reg file.
+#ifndef DUMPWARDEN_TESTS_END_TO_END_FLEET_H_
+#define DUMPWARDEN_TESTS_END_TO_END_FLEET_H_
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "tests/support/process.h"
+#include "tests/support/temp_folder.h"
+
+namespace dumpwarden {
+
+using Json = nlohmann::json;
+
+int FreePort();
+
+// Server is one dumpwarden-server with a folder of its own.
+class Server {
+ public:
+  Server();
+  void Start();           // waits until it says that it is ready
+  void Kill(int signal);  // and waits for the end
+  // dumpctl with the first operator's context.
+  Finished Ctl(std::vector<std::string> arguments, const std::string& input = "") const;
+  // The same with -o json; the test fails when it does not exit 0 or print JSON.
+  Json CtlJson(std::vector<std::string> arguments) const;
+  // Applies a policy given as text; the test fails when it is refused.
+  void Apply(const std::string& yaml) const;
+  Json CreateToken(const std::string& label = "") const;  // token, address, id, expires
+
+  const std::string& folder() const { return folder_; }
+  std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
+  std::string Err() const { return process_->Err(); }
+
+ private:
+  TempFolder temp_;
+  std::string folder_;
+  int port_;
+  int enrollment_port_;
+  std::unique_ptr<Process> process_;
+};
+
+inline constexpr char kServer2022[] =
+    "os: { build: 20348, product: server }\n"
+    "memory: { bytes: 17179869184 }\n"
+    "volumes:\n"
+    "  - { path: 'C:\\', kind: fixed, total: 107374182400, free: 53687091200, boot: true }\n"
+    "boot: { id: boot-1, at: 2026-11-22T10:00:00Z }\n";
+
+// Host is one machine: a registry in a .reg file, facts, and an agent.
+class Host {
+ public:
+  explicit Host(const std::string& name, const std::string& facts = kServer2022);
+  Finished Enroll(const Json& token) const;
+  void Start(const Environment& extra = {});
+  void Kill(int signal);
+  // The agent enrolled and running, and known to be connected.
+  void Join(const Server& server, const std::string& label = "");
+
+  // One value line of the file by another hand: Set("AutoReboot", "dword:00000000").
+  void Set(const std::string& name, const std::string& data) const;
+  std::string Value(const std::string& name) const;  // the text after "Name"=, or ""
+  Finished Agent(std::vector<std::string> arguments) const;
+
+  std::string File(const std::string& name) const { return temp_.File(name); }
+  std::string registry() const { return "reg:" + File("host.reg"); }
+  std::string Id() const;  // uuid, after enrolment
+  Process& process() { return *process_; }
+
+ private:
+  TempFolder temp_;
+  std::string name_;
+  std::unique_ptr<Process> process_;
+};
+
+// CrashControl and Memory Management as a fresh Server 2022 has them.
+std::string FreshRegistry();
+
+}  // namespace dumpwarden
+
+#endif  // DUMPWARDEN_TESTS_END_TO_END_FLEET_H_

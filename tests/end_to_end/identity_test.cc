@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who a host is comes from its certificate and from nothing else; who is
+// refused is told why where it can be known, and logged and counted here.
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "core/reconcile/state_digest.h"
+#include "dumpwarden/v1/session.grpc.pb.h"
+#include "platform/system.h"
+#include "server/identity/authority.h"
+#include "tests/end_to_end/fleet.h"
+#include "tests/support/status_matchers.h"
+
+namespace dumpwarden {
+namespace {
+
+using testing::HasSubstr;
+
+// The audit rows of refused handshakes whose detail names the reason.
+bool RefusalIsRecorded(const Server& server, const std::string& reason) {
+  for (const Json& row : server.CtlJson({"audit", "list"})) {
+    if (row["action"] == "handshake.refused" && row.dump().find(reason) != std::string::npos)
+      return true;
+  }
+  return false;
+}
+
+TEST(Identity, TokenWorksOnce) {
+  Server server;
+  server.Start();
+  Host first("web-01");
+  Host second("web-02");
+  const Json token = server.CreateToken();
+  EXPECT_EQ(first.Enroll(token).exit_code, 0);
+  // Another unused token keeps the enrolment port open.
+  server.CreateToken();
+  const Finished refused = second.Enroll(token);
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("token"));
+  bool recorded = false;
+  for (const Json& row : server.CtlJson({"audit", "list"})) {
+    recorded |=
+        row["action"] == "host.enroll.refused" && row.dump().find("used") != std::string::npos;
+  }
+  EXPECT_TRUE(recorded);
+  EXPECT_EQ(server.CtlJson({"host", "list"}).size(), 1u);
+}
+
+TEST(Identity, EnrolmentPortIsClosedWithoutALiveToken) {
+  Server server;
+  server.Start();
+  Host first("web-01");
+  Host second("web-02");
+  const Json token = server.CreateToken();
+  EXPECT_EQ(first.Enroll(token).exit_code, 0);
+  EXPECT_TRUE(Eventually([&] {
+    return second.Enroll(token).err.find("refused") != std::string::npos;
+  })) << second.Enroll(token).err;
+}
+
+TEST(Identity, HostOfAnotherCaIsRefusedAndBothSidesSayWhy) {
+  Server ours;
+  Server other;
+  ours.Start();
+  other.Start();
+  Host host("web-01");
+  ASSERT_EQ(host.Enroll(other.CreateToken()).exit_code, 0);
+  // Its own root says that our server is a stranger.
+  const std::string config = ReadAll(host.File("agent.yaml"));
+  WriteAll(host.File("agent.yaml"), config + "server: " + ours.address() + "\n");
+  host.Start();
+  EXPECT_TRUE(Eventually([&] {
+    return host.process().Err().find("another CA") != std::string::npos;
+  })) << host.process().Err();
+  host.Kill(SIGKILL);
+  // With our root in its hands it dials, and is refused for its certificate.
+  std::filesystem::copy_file(ours.folder() + "/operators/admin/ca.crt",
+                             host.File("data/identity/ca.crt"),
+                             std::filesystem::copy_options::overwrite_existing);
+  host.Start();
+  EXPECT_TRUE(
+      Eventually([&] { return host.process().Err().find("another CA") != std::string::npos; }));
+}
+
+// A client that says nothing of itself before it dials, as an attacker's would.
+std::shared_ptr<grpc::Channel> Dial(const Server& server, const std::string& chain,
+                                    const std::string& key) {
+  grpc::SslCredentialsOptions options;
+  options.pem_root_certs = ReadAll(server.folder() + "/operators/admin/ca.crt");
+  options.pem_cert_chain = chain;
+  options.pem_private_key = key;
+  return grpc::CreateChannel(server.address(), grpc::SslCredentials(options));
+}
+
+grpc::StatusCode SessionVerdict(const std::shared_ptr<grpc::Channel>& channel) {
+  auto stub = v1::AgentSession::NewStub(channel);
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
+  auto stream = stub->Session(&context);
+  v1::AgentMessage hello;
+  hello.mutable_hello()->set_protocol_min(1);
+  hello.mutable_hello()->set_protocol_max(1);
+  hello.mutable_hello()->set_instance("a test");
+  stream->Write(hello);
+  v1::ServerMessage answer;
+  if (stream->Read(&answer)) {
+    context.TryCancel();
+    stream->Finish();
+    return grpc::StatusCode::OK;
+  }
+  return stream->Finish().error_code();
+}
+
+struct Leaf {
+  std::string chain;
+  std::string key;
+};
+
+// A leaf of the server's own CA, for whatever time and identity.
+Leaf Issue(const Server& server, const std::string& uuid, absl::Time now) {
+  const auto vfs = MakeSystemVfs();
+  const auto random = MakeSystemRandom();
+  auto authority = Authority::Open(*vfs, *random, server.folder() + "/ca");
+  EXPECT_THAT(authority, IsOk());
+  auto key = MakeKey();
+  auto issued = (*authority)->IssueHost(**key, uuid, now);
+  EXPECT_THAT(issued, IsOk());
+  return {issued->chain_pem, *PrivateKeyPem(**key)};
+}
+
+TEST(Identity, HandshakesAreRefusedLoggedAndCountedByReason) {
+  Server server;
+  Server other;
+  server.Start();
+  const std::string uuid = "00000000-0000-4000-8000-000000000001";
+  const Leaf expired = Issue(server, uuid, absl::Now() - absl::Hours(24 * 30));
+  const Leaf stranger = Issue(other, uuid, absl::Now());
+  const Leaf unknown = Issue(server, uuid, absl::Now());
+  EXPECT_NE(SessionVerdict(Dial(server, "", "")), grpc::StatusCode::OK);
+  EXPECT_NE(SessionVerdict(Dial(server, expired.chain, expired.key)), grpc::StatusCode::OK);
+  EXPECT_NE(SessionVerdict(Dial(server, stranger.chain, stranger.key)), grpc::StatusCode::OK);
+  for (const char* reason : {"no-certificate", "expired", "other-ca"}) {
+    EXPECT_TRUE(Eventually([&] { return RefusalIsRecorded(server, reason); })) << reason;
+    EXPECT_THAT(server.Err(), HasSubstr(reason));
+  }
+  // A good certificate of a host that never enrolled.
+  EXPECT_EQ(SessionVerdict(Dial(server, unknown.chain, unknown.key)),
+            grpc::StatusCode::PERMISSION_DENIED);
+}
+
+TEST(Identity, AgentSaysThatItsOwnCertificateExpired) {
+  Server server;
+  server.Start();
+  Host host("web-01");
+  ASSERT_EQ(host.Enroll(server.CreateToken()).exit_code, 0);
+  const Leaf expired = Issue(server, host.Id(), absl::Now() - absl::Hours(24 * 30));
+  WriteAll(host.File("data/identity/tls.crt"), expired.chain);
+  WriteAll(host.File("data/identity/tls.key"), expired.key);
+  host.Start();
+  EXPECT_TRUE(Eventually([&] { return host.process().Err().find("expired") != std::string::npos; }))
+      << host.process().Err();
+}
+
+TEST(Identity, AgentThatLostItsCertificateSaysSoAndGoesOnEnforcing) {
+  Server server;
+  server.Start();
+  Host host("web-01");
+  host.Join(server);
+  server.Apply(
+      "apiVersion: dumpwarden/v1\nkind: DumpPolicy\nmetadata: { name: p }\n"
+      "spec: { settings: { dump.type: kernel } }\n");
+  ASSERT_TRUE(Eventually([&] { return host.Value("CrashDumpEnabled") == "dword:00000002"; }));
+  host.Kill(SIGKILL);
+  std::filesystem::remove(host.File("data/identity/tls.crt"));
+  host.Set("CrashDumpEnabled", "dword:00000000");
+  host.Start();
+  EXPECT_TRUE(Eventually([&] { return host.Value("CrashDumpEnabled") == "dword:00000002"; }));
+  EXPECT_TRUE(Eventually([&] {
+    return host.process().Err().find("identity/tls.crt is missing") != std::string::npos;
+  })) << host.process().Err();
+}
+
+TEST(Identity, HostMayNotActAsOperatorNorOperatorAsHost) {
+  Server server;
+  server.Start();
+  Host host("web-01");
+  ASSERT_EQ(host.Enroll(server.CreateToken()).exit_code, 0);
+  WriteAll(host.File("stolen.yaml"),
+           absl::StrCat("current: x\ncontexts: [ { name: x, server: '", server.address(),
+                        "', ca: '", server.folder(), "/operators/admin/ca.crt', certificate: '",
+                        host.File("data/identity/tls.crt"), "', key: '",
+                        host.File("data/identity/tls.key"), "' } ]\n"));
+  EXPECT_EQ(RunProgram({Program("dumpctl"), "--config", host.File("stolen.yaml"), "host", "list"})
+                .exit_code,
+            5);
+  const std::string operators = server.folder() + "/operators/admin/";
+  EXPECT_EQ(
+      SessionVerdict(Dial(server, ReadAll(operators + "tls.crt"), ReadAll(operators + "tls.key"))),
+      grpc::StatusCode::PERMISSION_DENIED);
+}
+
+// One host's session with everything that it could say about itself naming another host.
+TEST(Identity, MetadataAndFieldsNamingAnotherHostChangeNothingThere) {
+  Server server;
+  server.Start();
+  Host victim("victim");
+  Host liar("liar");
+  victim.Join(server);
+  ASSERT_EQ(liar.Enroll(server.CreateToken()).exit_code, 0);
+  const Json before = server.CtlJson({"host", "show", victim.Id()});
+  auto stub = v1::AgentSession::NewStub(Dial(server, ReadAll(liar.File("data/identity/tls.crt")),
+                                             ReadAll(liar.File("data/identity/tls.key"))));
+  grpc::ClientContext context;
+  context.AddMetadata("x-host", victim.Id());
+  context.AddMetadata("host-id", victim.Id());
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+  auto stream = stub->Session(&context);
+  v1::AgentMessage message;
+  message.mutable_hello()->set_protocol_min(1);
+  message.mutable_hello()->set_protocol_max(1);
+  message.mutable_hello()->set_instance("a liar");
+  message.mutable_hello()->set_host_name("victim");
+  message.mutable_hello()->set_epoch("0123456789abcdef");
+  stream->Write(message);
+  message.mutable_report()->set_epoch("0123456789abcdef");
+  message.mutable_report()->set_sequence(1);
+  message.mutable_report()->set_full(true);
+  v1::Finding& lie = *message.mutable_report()->add_findings();
+  lie.set_setting("dump.type");
+  lie.set_status(v1::STATUS_BLOCKED);
+  lie.set_mode(v1::MODE_ENFORCE);
+  lie.set_reason("a lie");
+  HostState state;
+  ApplyReport(message.report(), state);
+  message.mutable_report()->set_state_digest(StateDigest(state));
+  stream->Write(message);
+  EXPECT_TRUE(Eventually([&] {
+    return server.CtlJson({"host", "show", liar.Id()}).dump().find("a lie") != std::string::npos;
+  }));
+  const Json after = server.CtlJson({"host", "show", victim.Id()});
+  EXPECT_EQ(after["findings"], before["findings"]);
+  EXPECT_EQ(after.dump().find("a lie"), std::string::npos);
+  context.TryCancel();
+}
+
+}  // namespace
+}  // namespace dumpwarden

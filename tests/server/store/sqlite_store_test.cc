@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+// The SQLite store against the contract, and what is SQLite's own.
+#include "server/store/sqlite_store.h"
+
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "platform/sqlite.h"
+#include "server/store/group_commit.h"
+#include "tests/contract/store_contract.h"
+#include "tests/support/temp_folder.h"
+
+namespace dumpwarden {
+namespace {
+
+class SqliteBench : public StoreBench {
+ public:
+  explicit SqliteBench(FakeClock& clock)
+      : clock_(clock), store_(MakeSqliteStore(File(), clock).value()) {}
+  Store& store() override { return *store_; }
+
+  // In a process of its own: closing a file of this one would drop SQLite's locks.
+  std::unique_ptr<Store> AfterPowerCut() override {
+    const std::string copy = folder_.File("copy.db");
+    const std::string command =
+        absl::StrCat("cp ", File(), " ", copy, " && cp ", File(), "-wal ", copy, "-wal");
+    if (std::system(command.c_str()) != 0) return nullptr;
+    return MakeSqliteStore(copy, clock_).value();
+  }
+
+  void BreakAudit() override {
+    const auto db = Database::Open(File(), Database::Durability::kFull).value();
+    ASSERT_THAT(db->Execute("CREATE TRIGGER broken BEFORE INSERT ON audit BEGIN "
+                            "SELECT RAISE(ABORT, 'no room'); END"),
+                IsOk());
+  }
+
+ private:
+  std::string File() const { return folder_.File("server.db"); }
+  TempFolder folder_;
+  FakeClock& clock_;
+  std::unique_ptr<Store> store_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Sqlite, StoreContract,
+                         testing::Values([](FakeClock& clock) -> std::unique_ptr<StoreBench> {
+                           return std::make_unique<SqliteBench>(clock);
+                         }));
+
+class SqliteStoreTest : public testing::Test {
+ protected:
+  TempFolder folder_;
+  FakeClock clock_;
+  const std::string path_ = folder_.File("server.db");
+};
+
+TEST_F(SqliteStoreTest, IsItsOwnersAlone) {
+  ASSERT_OK_AND_ASSIGN(const auto store, MakeSqliteStore(path_, clock_));
+  ASSERT_THAT(store->RecordAudit({}), IsOk());
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    struct stat info {};
+    ASSERT_EQ(stat((path_ + suffix).c_str(), &info), 0) << suffix;
+    EXPECT_EQ(info.st_mode & 0777, 0600u) << suffix;
+  }
+}
+
+TEST_F(SqliteStoreTest, LetsNobodyRewriteHistory) {
+  ASSERT_OK_AND_ASSIGN(const auto store, MakeSqliteStore(path_, clock_));
+  ASSERT_THAT(store->RecordAudit({}), IsOk());
+  ASSERT_OK_AND_ASSIGN(const auto db, Database::Open(path_, Database::Durability::kFull));
+  for (const char* sql : {"UPDATE audit SET actor = 'x'", "DELETE FROM audit"}) {
+    EXPECT_THAT(db->Execute(sql),
+                StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("audit rows are never")))
+        << sql;
+  }
+}
+
+TEST_F(SqliteStoreTest, RefusesAFileOfANewerProgram) {
+  ASSERT_THAT(MakeSqliteStore(path_, clock_), IsOk());
+  ASSERT_THAT(Database::Open(path_, Database::Durability::kFull)
+                  .value()
+                  ->Execute("PRAGMA user_version = 99"),
+              IsOk());
+  EXPECT_THAT(MakeSqliteStore(path_, clock_),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("version 99")));
+}
+
+TEST_F(SqliteStoreTest, RefusesWhatIsNoDatabase) {
+  std::ofstream(path_) << std::string(4096, 'x');
+  EXPECT_THAT(MakeSqliteStore(path_, clock_),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr(path_)));
+}
+
+TEST_F(SqliteStoreTest, CommitsWhatItWasGivenBeforeItGoes) {
+  int done = 0;
+  {
+    GroupCommit writer(Database::Open(path_, Database::Durability::kFull).value());
+    ASSERT_THAT(writer.Commit([](Database& db) { return db.Execute("CREATE TABLE t (x)"); }),
+                IsOk());
+    for (int i = 0; i < 500; ++i) {
+      writer.Submit([](Database& db) { return db.Execute("INSERT INTO t VALUES (1)"); },
+                    [&](absl::Status status) { done += status.ok(); });
+    }
+  }
+  EXPECT_EQ(done, 500);
+}
+
+TEST_F(SqliteStoreTest, RefusesMoreThanItCanQueue) {
+  const auto go = std::make_shared<std::promise<void>>();
+  const auto started = std::make_shared<std::promise<void>>();
+  const auto refused = std::make_shared<std::promise<absl::Status>>();
+  GroupCommit writer(Database::Open(path_, Database::Durability::kFull).value());
+  writer.Submit(
+      [go, started](Database&) {
+        started->set_value();
+        go->get_future().wait();
+        return absl::OkStatus();
+      },
+      [](absl::Status) {});
+  started->get_future().wait();
+  const auto nothing = [](Database&) { return absl::OkStatus(); };
+  for (std::size_t i = 0; i < GroupCommit::kMaxQueued; ++i) {
+    writer.Submit(nothing, [](absl::Status status) { EXPECT_THAT(status, IsOk()); });
+  }
+  writer.Submit(nothing, [refused](absl::Status status) { refused->set_value(std::move(status)); });
+  go->set_value();
+  EXPECT_THAT(refused->get_future().get(),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("lags")));
+}
+
+TEST_F(SqliteStoreTest, FailsAllWhenTheTransactionIsGone) {
+  int failed = 0;
+  {
+    GroupCommit writer(Database::Open(path_, Database::Durability::kFull).value());
+    ASSERT_THAT(writer.Commit([](Database& db) { return db.Execute("CREATE TABLE t (x)"); }),
+                IsOk());
+    const auto insert = [](Database& db) { return db.Execute("INSERT INTO t VALUES (1)"); };
+    // As a full disk does it: the whole transaction is rolled back beneath the jobs.
+    const auto lose = [](Database& db) { return db.Execute("ROLLBACK"); };
+    const auto go = std::make_shared<std::promise<void>>();
+    writer.Submit(
+        [go](Database&) {
+          go->get_future().wait();
+          return absl::OkStatus();
+        },
+        [](absl::Status) {});
+    for (const GroupCommit::Work& work :
+         {GroupCommit::Work(insert), GroupCommit::Work(lose), GroupCommit::Work(insert)}) {
+      writer.Submit(work, [&](absl::Status status) { failed += !status.ok(); });
+    }
+    go->set_value();
+  }
+  EXPECT_EQ(failed, 3);
+  ASSERT_OK_AND_ASSIGN(const auto db, Database::OpenReadOnly(path_));
+  ASSERT_OK_AND_ASSIGN(Statement count, db->Prepare("SELECT COUNT(*) FROM t"));
+  ASSERT_THAT(count.Step(), IsOk());
+  EXPECT_EQ(count.Int(0), 0);
+}
+
+}  // namespace
+}  // namespace dumpwarden
