@@ -4,8 +4,10 @@
 #include <vector>
 
 #include "agent/commands.h"
+#include "platform/system.h"
 
 int main(int argc, char** argv) {
+  dumpwarden::KeepOpenSslToTheEnd();
   std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
   const int code = dumpwarden::RunProgram(arguments, std::cout, std::cerr);
   // What was not written was not said: a full disk must not look like success.

@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "cli/commands.h"
+#include "platform/system.h"
 
 namespace {
 
@@ -17,6 +18,7 @@ std::optional<std::string> FromProcess(const std::string& name) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  dumpwarden::KeepOpenSslToTheEnd();
   std::ios::sync_with_stdio(false);
   dumpwarden::Console console{std::cin, std::cout, std::cerr};
   const int code = dumpwarden::RunProgram({argv + 1, argv + argc}, console, FromProcess);

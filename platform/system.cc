@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "platform/system.h"
 
+#include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <time.h>
 #include <unistd.h>
@@ -48,6 +49,8 @@ class SystemRandom : public Random {
 };
 
 }  // namespace
+
+void KeepOpenSslToTheEnd() { OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr); }
 
 std::unique_ptr<Clock> MakeSystemClock() { return std::make_unique<SystemClock>(); }
 

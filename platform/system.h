@@ -12,6 +12,10 @@
 
 namespace dumpwarden {
 
+// First in main.  At exit OpenSSL would free what gRPC's threads, which nobody waits for, may be
+// using; so it frees nothing, and the system takes it all.  No effect once OpenSSL was used.
+void KeepOpenSslToTheEnd();
+
 std::unique_ptr<Clock> MakeSystemClock();
 std::unique_ptr<Random> MakeSystemRandom();  // OpenSSL's generator
 std::unique_ptr<Vfs> MakeSystemVfs();

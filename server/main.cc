@@ -65,6 +65,7 @@ int RunProgram(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  dumpwarden::KeepOpenSslToTheEnd();
   try {  // CLI11 throws for more than command lines
     return RunProgram(argc, argv);
   } catch (const std::exception& error) {
