@@ -8,20 +8,35 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cstdint>
+#include <random>
+
 #include "absl/strings/str_cat.h"
 
 namespace dumpwarden {
 
-int FreePort() {
+namespace {
+
+bool IsFree(int port) {
   const int fd = socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof address;
-  EXPECT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), length), 0);
-  EXPECT_EQ(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length), 0);
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  const bool free = bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
   close(fd);
-  return ntohs(address.sin_port);
+  return free;
+}
+
+}  // namespace
+
+// Below the ports that the system gives to connections, which would take one that is let go.
+int FreePort() {
+  static std::mt19937 engine{std::random_device{}()};
+  std::uniform_int_distribution<int> ports(20000, 31999);
+  int port = ports(engine);
+  while (!IsFree(port)) port = ports(engine);
+  return port;
 }
 
 // Fixed ports, because a restarted server must be found again.

@@ -34,7 +34,7 @@ std::string ReadAll(const std::string& path);
 void WriteAll(const std::string& path, const std::string& bytes);
 
 // Asks until it holds; false after `limit`.  `took` gets the time that passed.
-bool Eventually(const std::function<bool()>& holds, absl::Duration limit = absl::Seconds(20),
+bool Eventually(const std::function<bool()>& holds, absl::Duration limit = absl::Seconds(60),
                 absl::Duration* took = nullptr);
 
 // Process runs until it is told to stop; killed with the object.
@@ -49,7 +49,7 @@ class Process {
 
   void Kill(int signal) const;
   // Exit code as in Finished; -1 when it still runs after `limit`.
-  int Wait(absl::Duration limit = absl::Seconds(20));
+  int Wait(absl::Duration limit = absl::Seconds(60));
   bool Running();
   std::string Out() const;
   std::string Err() const;
