@@ -84,7 +84,7 @@ void SessionFleet::OnClosed(SessionId id) {
     if (FleetSession* next = FindIn(SessionPhase::kAwaitsProbe, slot.waiting)) Welcome(*next, slot);
   }
   if (--slot.streams > 0) return;
-  if (slot.touch_due) departed_.emplace_back(host, slot.heard);
+  if (slot.touch_due) departed_.push_back({host, slot.heard, "", "", 0});
   slots_.erase(host);
 }
 
@@ -369,7 +369,7 @@ void SessionFleet::TickSlot(HostId host, HostSlot& slot, Touches& touches) {
   const absl::Duration now = clock_.Monotonic();
   if (!slot.probe_nonce.empty() && now - slot.probed >= kProbeTime) Replace(slot);
   if (!slot.touch_due || now - slot.touched < kTouchEvery) return;
-  touches.emplace_back(host, slot.heard);
+  touches.push_back({host, slot.heard, "", "", 0});
   slot.touch_due = false;
   slot.touched = now;
 }

@@ -82,7 +82,7 @@ class SessionFleet final : public Fleet {
   std::size_t OpenStreams() const override;
 
  private:
-  using Touches = std::vector<std::pair<HostId, absl::Time>>;
+  using Touches = std::vector<HostTouch>;
 
   void OnHello(FleetSession& session, v1::Hello hello);
   void OnFacts(FleetSession& session, v1::Facts facts);
