@@ -88,7 +88,7 @@ class AdminService final : public v1::Admin::Service {
                                 grpc::ServerWriter<v1::HostFinding>* writer) override {
     std::vector<v1::HostFinding> rows;
     const grpc::Status done = Answer(*context, "ReportCompliance", rows, [&](const Caller&) {
-      return dumpwarden::ReportCompliance(parts_.store, *request);
+      return dumpwarden::ReportCompliance(parts_.store, parts_.hosts, *request);
     });
     if (!done.ok()) return done;
     for (const v1::HostFinding& row : rows) {
