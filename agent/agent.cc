@@ -19,6 +19,7 @@ constexpr absl::Duration kWelcomeLimit = absl::Seconds(30);       // a probe tak
 constexpr absl::Duration kAckLimit = absl::Minutes(2);
 constexpr absl::Duration kGoodSession = absl::Seconds(30);
 constexpr std::size_t kMaxNonce = 64;
+constexpr std::size_t kMaxNotice = 1024;
 
 bool TurnedAway(v1::Goodbye::Reason reason) {
   return reason == v1::Goodbye::REASON_QUARANTINED || reason == v1::Goodbye::REASON_REVOKED;
@@ -135,6 +136,7 @@ void AgentCore::OnDisconnected(const absl::Status& why) {
     reconnect_.Succeeded();
   }
   session_ = Session::kNone;
+  noticed_ = false;
   report_at_ = check_in_at_ = answer_by_ = absl::InfiniteDuration();
   reporter_.OnDisconnected();
   policies_.OnDisconnected();
@@ -220,6 +222,8 @@ void AgentCore::OnMessage(const v1::ServerMessage& message) {
       return OnProbe(message.probe());
     case v1::ServerMessage::kGoodbye:
       return OnGoodbye(message.goodbye());
+    case v1::ServerMessage::kNotice:
+      return OnNotice(message.notice());
     case v1::ServerMessage::kChallengeRequest:
     case v1::ServerMessage::kOrder:
     case v1::ServerMessage::kCancel:
@@ -297,6 +301,12 @@ void AgentCore::OnProbe(const v1::Probe& probe) {
   message.mutable_probe_reply()->set_nonce(probe.nonce());
   message.mutable_probe_reply()->set_instance(instance_);
   link_.Send(message);
+}
+
+void AgentCore::OnNotice(const v1::Notice& notice) {
+  if (std::exchange(noticed_, true)) return;  // one a session: the server does not fill the log
+  const absl::string_view text = notice.message();
+  log_.Warning("the server says", {{"what", Printable(text.substr(0, kMaxNotice))}});
 }
 
 void AgentCore::OnGoodbye(const v1::Goodbye& goodbye) {

@@ -83,6 +83,7 @@ class AgentCore {
   void OnAck(const v1::Ack& ack);
   void BeginEpoch();
   void OnProbe(const v1::Probe& probe);
+  void OnNotice(const v1::Notice& notice);
   void OnGoodbye(const v1::Goodbye& goodbye);
   void OnPolicies(absl::StatusOr<PolicyIntake::Outcome> outcome);
   void KeepWindow(std::uint32_t milliseconds);
@@ -106,6 +107,7 @@ class AgentCore {
   Session session_ = Session::kNone;
   absl::Duration live_since_;
   absl::Duration check_in_every_ = absl::Minutes(1);
+  bool noticed_ = false;  // in this session
   std::string farewell_;  // why the session ends, when we know better than the link
   bool parked_ = false;   // the server turned this host away: dial rarely
 

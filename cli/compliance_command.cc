@@ -55,6 +55,7 @@ Table ReportColumns() {
   for (Column& column : FindingColumns()) table.columns.push_back(std::move(column));
   table.columns.push_back({"policy_version", "VERSION"});
   table.columns.push_back({"host_id", "HOST ID"});
+  table.columns.push_back({"host_state", "HOST STATE"});
   return table;
 }
 
@@ -63,6 +64,7 @@ std::vector<Datum> ReportRow(const v1::HostFinding& found) {
   for (Datum& datum : FindingRow(found.finding())) row.push_back(std::move(datum));
   row.push_back(Number(found.finding().policy_version()));
   row.push_back(found.host_id());
+  row.push_back(Word(found.host_state()));
   return row;
 }
 

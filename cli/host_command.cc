@@ -18,6 +18,7 @@ Datum Build(std::uint32_t build) {
 std::vector<Field> SummaryFields(const v1::HostSummary& host) {
   return {{{"name", "NAME"}, host.name()},
           {{"state", "STATE"}, Word(host.state())},
+          {{"policies", "POLICIES"}, Word(host.policies())},
           {{"connected", "CONNECTED"}, host.connected()},
           {{"last_seen", "LAST SEEN"}, When(host.has_last_seen(), host.last_seen())},
           {{"os_build", "BUILD"}, Build(host.os_build())},

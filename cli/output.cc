@@ -81,7 +81,9 @@ absl::Status CheckSelector(absl::string_view selector) {
   return absl::OkStatus();
 }
 
-absl::Status CheckStatus(const std::string& word) { return CheckWord("--status", word, {}); }
+absl::Status CheckStatus(const std::string& word) {
+  return CheckWord("--status", word, {"unknown"});
+}
 
 absl::Status CheckState(const std::string& word) {
   return CheckWord("--state", word, {"unknown", "quarantined"});

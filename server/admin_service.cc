@@ -88,7 +88,7 @@ class AdminService final : public v1::Admin::Service {
                                 grpc::ServerWriter<v1::HostFinding>* writer) override {
     std::vector<v1::HostFinding> rows;
     const grpc::Status done = Answer(*context, "ReportCompliance", rows, [&](const Caller&) {
-      return dumpwarden::ReportCompliance(parts_.store, *request);
+      return dumpwarden::ReportCompliance(parts_.store, parts_.hosts, *request);
     });
     if (!done.ok()) return done;
     for (const v1::HostFinding& row : rows) {
@@ -164,19 +164,12 @@ class AdminService final : public v1::Admin::Service {
     return response;
   }
 
-  // Oldest first, each beginning and each end by itself.  Cursor 0: the store had nothing when the
-  // call began; then the first drift alone, as it began, so that all others come after a cursor.
+  // Oldest first, each beginning and each end by itself.  Cursor 0: from the very first.
   absl::StatusOr<std::vector<v1::Drift>> After(std::uint64_t cursor) {
     DriftQuery query;
     query.limit = kDriftsAtOnce;
     query.after_cursor = cursor;
-    ASSIGN_OR_RETURN(std::vector<v1::Drift> drifts, parts_.store.ListDrift(query));
-    if (cursor != 0 || drifts.empty()) return drifts;
-    v1::Drift first = std::move(drifts.back());
-    first.set_state("drifted");
-    first.clear_ended_host_time();
-    first.clear_ended_server_time();
-    return std::vector<v1::Drift>{std::move(first)};
+    return parts_.store.ListDrift(query);
   }
 
   // Of the newest event: the newest beginning, and the ends that came after it.

@@ -148,6 +148,14 @@ class Server {
       troubles_.Count(
           {.action = "trouble", .reason = what, .source = "", .detail = why, .count = 0});
     };
+    options.on_refused = [this](const std::string& word, const std::string& host,
+                                const std::string& detail) {
+      refusals_.Count({.action = "session.refused",
+                       .reason = word,
+                       .source = "",
+                       .detail = absl::StrCat("host ", host, ": ", detail),
+                       .count = 0});
+    };
     fleet_ = MakeFleet(*store_, clock_, random_, std::move(options));
     authorizer_ = std::make_unique<Authorizer>(*store_, config_.trust_domain, clock_, refusals_);
     policies_ = std::make_unique<Policies>(*store_, *fleet_);

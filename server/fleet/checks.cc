@@ -172,6 +172,10 @@ absl::Status CheckHello(const v1::Hello& hello) {
   if (hello.instance().empty()) {
     return absl::InvalidArgumentError("instance: empty; the nonce of the process is needed");
   }
+  RETURN_IF_ERROR(Bytes("epoch", hello.epoch(), kEpochBytes, true));
+  RETURN_IF_ERROR(Bytes("catalog_digest", hello.catalog_digest(), kDigestBytes, true));
+  RETURN_IF_ERROR(Word("boot.id", hello.boot().id()));
+  RETURN_IF_ERROR(Time("boot.at", hello.boot().at()));
   RETURN_IF_ERROR(Bytes("facts_digest", hello.facts_digest(), kDigestBytes, true));
   RETURN_IF_ERROR(Bytes("policy_digest", hello.policy_digest(), kDigestBytes, true));
   return Bytes("state_digest", hello.state_digest(), kDigestBytes, true);
@@ -193,9 +197,17 @@ absl::Status CheckReport(const v1::Report& report) {
   RETURN_IF_ERROR(Bytes("policy_digest", report.policy_digest(), kDigestBytes, true));
   RETURN_IF_ERROR(Time("at", report.at()));
   RETURN_IF_ERROR(AtMost("sequence", report.sequence(), kMaxSequence));
+  if (report.sequence() == 0) {
+    return absl::InvalidArgumentError("sequence: 0; reports are numbered from 1");
+  }
   RETURN_IF_ERROR(CheckFindings(report));
   RETURN_IF_ERROR(CheckEvents(report));
   return CheckObservation(report.observation());
+}
+
+absl::Status CheckCheckIn(const v1::CheckIn& check_in) {
+  RETURN_IF_ERROR(Bytes("policy_digest", check_in.policy_digest(), kDigestBytes, true));
+  return Bytes("state_digest", check_in.state_digest(), kDigestBytes, true);
 }
 
 absl::Status CheckPolicyRequest(const v1::PolicyRequest& request) {

@@ -26,6 +26,7 @@ inline constexpr std::size_t kMaxStateBytes = 4 * 1024 * 1024;
 absl::Status CheckHello(const v1::Hello& hello);
 absl::Status CheckFacts(const v1::Facts& facts);
 absl::Status CheckReport(const v1::Report& report);
+absl::Status CheckCheckIn(const v1::CheckIn& check_in);
 absl::Status CheckPolicyRequest(const v1::PolicyRequest& request);
 // What the reports of a host add up to: small steps must not make a big heap.
 absl::Status CheckState(const HostState& state);

@@ -23,18 +23,35 @@ constexpr std::uint32_t kMaxDrifts = 10'000;
 constexpr std::uint32_t kDriftsAtOnce = 500;  // read of the store, so that memory is bounded too
 constexpr std::size_t kFieldBytes = 8;        // around each in the answer
 
-absl::StatusOr<std::map<HostId, HostRow>> Chosen(Store& store, const std::string& selector) {
+constexpr absl::string_view kUnknown = "unknown";
+
+struct ChosenHost {
+  HostRow row;
+  std::string doubt;
+};
+
+absl::StatusOr<std::map<HostId, ChosenHost>> Chosen(Store& store, const Hosts& hosts,
+                                                    const std::string& selector) {
   ASSIGN_OR_RETURN(const auto wanted, ParseLabelSelector(selector));
   ASSIGN_OR_RETURN(std::vector<HostRow> rows, store.ListHosts());
-  std::map<HostId, HostRow> chosen;
+  std::map<HostId, ChosenHost> chosen;
   for (HostRow& row : rows) {
     if (!wanted.empty()) {
       ASSIGN_OR_RETURN(const v1::Facts facts, FactsOf(store, row));
       if (!HasLabels(facts, wanted)) continue;
     }
-    chosen.emplace(row.id, std::move(row));
+    const HostId id = row.id;
+    std::string doubt = hosts.DoubtOf(row);
+    chosen.emplace(id, ChosenHost{std::move(row), std::move(doubt)});
   }
   return chosen;
+}
+
+absl::StatusOr<v1::Status> ParseStatus(const std::string& word) {
+  const v1::Status status = StatusFromWord(word);
+  if (word.empty() || word == kUnknown || status != v1::STATUS_UNSPECIFIED) return status;
+  return absl::InvalidArgumentError(
+      absl::StrCat("status ", Quote(word), " is none; compliant, drifted, ..., unknown"));
 }
 
 bool Before(const v1::HostFinding& a, const v1::HostFinding& b) {
@@ -50,35 +67,37 @@ bool Before(const v1::HostFinding& a, const v1::HostFinding& b) {
 
 absl::StatusOr<v1::SummarizeComplianceResponse> SummarizeCompliance(
     Store& store, const Hosts& hosts, const v1::SummarizeComplianceRequest& request) {
-  ASSIGN_OR_RETURN(const auto chosen, Chosen(store, request.label_selector()));
+  ASSIGN_OR_RETURN(const auto chosen, Chosen(store, hosts, request.label_selector()));
   ASSIGN_OR_RETURN(const auto findings, store.ListFindings());
   v1::SummarizeComplianceResponse response;
   response.set_hosts(static_cast<std::uint32_t>(chosen.size()));
-  for (const auto& [id, row] : chosen) ++(*response.mutable_states())[hosts.StateOf(row)];
+  for (const auto& [id, host] : chosen) {
+    ++(*response.mutable_states())[StateWord(host.row, host.doubt)];
+  }
   for (const auto& [id, finding] : findings) {
-    if (!chosen.contains(id)) continue;
-    ++(*response.mutable_findings())[std::string(StatusWord(finding.status()))];
+    const auto host = chosen.find(id);
+    if (host == chosen.end()) continue;
+    const bool known = host->second.doubt.empty();
+    ++(*response.mutable_findings())[std::string(known ? StatusWord(finding.status()) : kUnknown)];
   }
   return response;
 }
 
 absl::StatusOr<std::vector<v1::HostFinding>> ReportCompliance(
-    Store& store, const v1::ReportComplianceRequest& request) {
-  const v1::Status wanted = StatusFromWord(request.status());
-  if (!request.status().empty() && wanted == v1::STATUS_UNSPECIFIED) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("status ", Quote(request.status()), " is none; compliant, drifted, ..."));
-  }
-  ASSIGN_OR_RETURN(const auto chosen, Chosen(store, request.label_selector()));
+    Store& store, const Hosts& hosts, const v1::ReportComplianceRequest& request) {
+  ASSIGN_OR_RETURN(const v1::Status wanted, ParseStatus(request.status()));
+  ASSIGN_OR_RETURN(const auto chosen, Chosen(store, hosts, request.label_selector()));
   ASSIGN_OR_RETURN(auto findings, store.ListFindings());
   std::vector<v1::HostFinding> rows;
   for (auto& [id, finding] : findings) {
     const auto host = chosen.find(id);
     if (host == chosen.end()) continue;
+    Doubt(host->second.doubt, finding);
     if (!request.status().empty() && finding.status() != wanted) continue;
     v1::HostFinding& row = rows.emplace_back();
-    row.set_host_id(host->second.uuid);
-    row.set_host(host->second.name);
+    row.set_host_id(host->second.row.uuid);
+    row.set_host(host->second.row.name);
+    row.set_host_state(StateWord(host->second.row, host->second.doubt));
     *row.mutable_finding() = std::move(finding);
   }
   std::sort(rows.begin(), rows.end(), Before);

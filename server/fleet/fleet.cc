@@ -4,6 +4,8 @@
 #include "server/fleet/fleet.h"
 
 #include <algorithm>
+#include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/fleet/checks.h"
@@ -15,8 +17,10 @@ namespace {
 constexpr absl::Duration kProbeTime = absl::Seconds(10);
 constexpr absl::Duration kHelloTime = absl::Seconds(10);
 constexpr absl::Duration kCloseTime = absl::Seconds(10);
-constexpr absl::Duration kTouchEvery = absl::Minutes(5);
 constexpr absl::Duration kShortestWindow = absl::Seconds(1);
+// A check-in says that new policies find the same, or nothing does: one, late, and its way here.
+constexpr double kLatestCheckIn = 1.2;
+constexpr absl::Duration kPolicyGrace = absl::Seconds(10);
 constexpr int kMaxStreamsOfAHost = 4;
 constexpr char kTooManyStreams[] = "too many open sessions of this host";
 
@@ -24,14 +28,44 @@ SharedMessage Serialize(const v1::ServerMessage& message) {
   return std::make_shared<const std::string>(message.SerializeAsString());
 }
 
+Greeting GreetingOf(v1::Hello& hello) {
+  return {std::move(*hello.mutable_agent_version()),
+          std::move(*hello.mutable_epoch()),
+          hello.acknowledged(),
+          std::move(*hello.mutable_state_digest()),
+          std::move(*hello.mutable_facts_digest()),
+          std::move(*hello.mutable_policy_digest())};
+}
+
+HostTouch TouchOf(HostId host, const HostSlot& slot) {
+  const StoredDigests& stored = slot.stored;
+  return {host, slot.heard, slot.policies_due ? stored.policy_digest : "", stored.epoch,
+          stored.sequence};
+}
+
+// Null for what is no fault of the host's.
+const char* RefusalOf(v1::Goodbye::Reason reason) {
+  switch (reason) {
+    case v1::Goodbye::REASON_QUARANTINED:
+      return "quarantined";
+    case v1::Goodbye::REASON_REVOKED:
+      return "revoked";
+    case v1::Goodbye::REASON_PROTOCOL:
+      return "protocol";
+    default:
+      return nullptr;
+  }
+}
+
 }  // namespace
 
 // --- Streams
 
-absl::Status SessionFleet::CheckRoom(HostId host) const {
+absl::Status SessionFleet::CheckRoom(HostId host) {
   std::lock_guard lock(mutex_);
   const auto at = slots_.find(host);
   if (at == slots_.end() || at->second.streams < kMaxStreamsOfAHost) return absl::OkStatus();
+  Refuse("streams", at->second.uuid, kTooManyStreams);
   return absl::ResourceExhaustedError(kTooManyStreams);
 }
 
@@ -42,7 +76,8 @@ SessionId SessionFleet::OnOpened(const HostRow& host, absl::Time expires, Sessio
   if (is_new) {
     slot.uuid = host.uuid;
     slot.agent_version = host.agent_version;
-    slot.stored = {host.epoch, host.sequence, host.state_digest, host.facts_digest};
+    slot.stored = {host.epoch, host.sequence, host.state_digest, host.facts_digest,
+                   host.policy_digest};
   }
   ++slot.streams;
   auto session = std::make_unique<FleetSession>();
@@ -52,7 +87,10 @@ SessionId SessionFleet::OnOpened(const HostRow& host, absl::Time expires, Sessio
   session->expires = expires;
   session->since = clock_.Monotonic();
   v1::Goodbye::Reason reason = v1::Goodbye::REASON_UNSPECIFIED;
-  if (const char* why = WhyRefused(host, slot, reason)) Close(*session, reason, why);
+  if (const char* why = WhyRefused(host, slot, reason)) {
+    if (reason == v1::Goodbye::REASON_DRAIN && !draining_) Refuse("full", slot.uuid, why);
+    Close(*session, reason, why);
+  }
   return sessions_.emplace(last_id_, std::move(session)).first->first;
 }
 
@@ -84,7 +122,7 @@ void SessionFleet::OnClosed(SessionId id) {
     if (FleetSession* next = FindIn(SessionPhase::kAwaitsProbe, slot.waiting)) Welcome(*next, slot);
   }
   if (--slot.streams > 0) return;
-  if (slot.touch_due) departed_.emplace_back(host, slot.heard);
+  if (slot.touch_due || slot.policies_due) departed_.push_back(TouchOf(host, slot));
   slots_.erase(host);
 }
 
@@ -120,6 +158,7 @@ void SessionFleet::Close(FleetSession& session, v1::Goodbye::Reason reason,
   if (session.phase == SessionPhase::kClosing) return;
   session.phase = SessionPhase::kClosing;
   session.since = clock_.Monotonic();
+  if (const char* word = RefusalOf(reason)) Refuse(word, slots_.at(session.host).uuid, message);
   // A quarantined or revoked host needs a person: it asks as rarely as may be.
   const bool hopeless =
       reason == v1::Goodbye::REASON_QUARANTINED || reason == v1::Goodbye::REASON_REVOKED;
@@ -179,7 +218,7 @@ void SessionFleet::OnHello(FleetSession& session, v1::Hello hello) {
   const absl::Status fits = CheckHello(hello);
   const bool loaded = fits.ok() && LoadPolicies();
   if (loaded) {
-    session.hello = std::move(hello);
+    session.hello = GreetingOf(hello);
     NoteVersion(session);
   }
   std::lock_guard lock(mutex_);
@@ -192,7 +231,7 @@ void SessionFleet::OnHello(FleetSession& session, v1::Hello hello) {
 }
 
 void SessionFleet::NoteVersion(FleetSession& session) {
-  const std::string& version = session.hello.agent_version();
+  const std::string& version = session.hello.agent_version;
   {
     std::lock_guard lock(mutex_);
     HostSlot& slot = slots_.at(session.host);
@@ -210,8 +249,7 @@ void SessionFleet::Admit(FleetSession& session, HostSlot& slot) {
   }
   slot.waiting = session.id;
   session.phase = SessionPhase::kAwaitsProbe;
-  // The process that holds the live session came again: nobody else is asked.
-  if (live->hello.instance() == session.hello.instance()) return Replace(slot);
+  // Whatever `instance` says: a machine that was copied while it ran has two of one.
   Probe(*live, slot);
 }
 
@@ -241,17 +279,17 @@ void SessionFleet::Welcome(FleetSession& session, HostSlot& slot) {
   session.phase = SessionPhase::kLive;
   session.since = clock_.Monotonic();
   const StoredDigests& stored = slot.stored;
-  const v1::Hello& hello = session.hello;
+  const Greeting& hello = session.hello;
   v1::ServerMessage message;
   v1::Welcome& welcome = *message.mutable_welcome();
   welcome.set_protocol(kProtocol);
   welcome.set_check_in_seconds(options_.check_in_seconds);
   welcome.set_reconnect_window_ms(static_cast<std::uint32_t>(absl::ToInt64Milliseconds(Window())));
-  welcome.set_want_full(stored.epoch.empty() || hello.epoch() != stored.epoch ||
-                        hello.acknowledged() != stored.sequence ||
-                        hello.state_digest() != stored.state_digest);
-  welcome.set_want_facts(stored.facts_digest.empty() ||
-                         hello.facts_digest() != stored.facts_digest);
+  welcome.set_want_full(stored.epoch.empty() || hello.epoch != stored.epoch ||
+                        hello.acknowledged != stored.sequence ||
+                        hello.state_digest != stored.state_digest);
+  welcome.set_want_facts(stored.facts_digest.empty() || hello.facts_digest != stored.facts_digest);
+  if (!welcome.want_full()) Confirm(slot, hello.policy_digest);
   session.out->Send(Serialize(message));
   session.out->SendLatest(policies_->set);
   session.out->ReadNext();
@@ -269,7 +307,7 @@ void SessionFleet::OnProbeReply(FleetSession& session, const v1::ProbeReply& rep
       if (asked) slot.probe_nonce.clear();
       return session.out->ReadNext();
     }
-    if (reply.instance() == newer->hello.instance()) return Replace(slot);
+    // A process closes its stream before it dials: who answers here is not who came there.
     constexpr absl::string_view kWhy = "two live hosts use this identity; enrol each anew";
     uuid = slot.uuid;
     slot.quarantined = true;
@@ -291,7 +329,8 @@ void SessionFleet::OnPolicyRequest(FleetSession& session, const v1::PolicyReques
   std::lock_guard lock(mutex_);
   if (session.phase != SessionPhase::kLive) return;
   if (!fits.ok()) return Close(session, v1::Goodbye::REASON_PROTOCOL, fits.message());
-  for (const std::string& digest : request.digests()) {
+  const std::set<std::string> digests(request.digests().begin(), request.digests().end());
+  for (const std::string& digest : digests) {
     // One that is not there was replaced just now: the newer set is on its way.
     const auto at = policies_->documents.find(digest);
     if (at != policies_->documents.end()) session.out->Send(at->second);
@@ -304,6 +343,36 @@ void SessionFleet::OnPolicyRequest(FleetSession& session, const v1::PolicyReques
 void SessionFleet::Trouble(absl::string_view what, const absl::Status& status) {
   if (status.ok() || !options_.on_trouble) return;
   options_.on_trouble(std::string(what), std::string(status.message()));
+}
+
+// Under mutex_; said by Tick, because whoever hears of it may call the store.
+void SessionFleet::Refuse(absl::string_view word, const std::string& host,
+                          absl::string_view detail) {
+  if (options_.on_refused) refused_.push_back({std::string(word), host, std::string(detail)});
+}
+
+void SessionFleet::SayRefused() {
+  std::vector<TurnedAway> refused;
+  {
+    std::lock_guard lock(mutex_);
+    refused.swap(refused_);
+  }
+  for (const TurnedAway& one : refused) options_.on_refused(one.word, one.host, one.detail);
+}
+
+PolicyStanding SessionFleet::StandingOf(const HostRow& host) {
+  if (!LoadPolicies()) return PolicyStanding::kOutdated;
+  std::lock_guard lock(mutex_);
+  const auto slot = slots_.find(host.id);
+  const bool known = slot != slots_.end();
+  const std::string& told = known ? slot->second.stored.policy_digest : host.policy_digest;
+  if (told == policies_->digest) return PolicyStanding::kCurrent;
+  const FleetSession* live = known ? FindIn(SessionPhase::kLive, slot->second.live) : nullptr;
+  const absl::Duration grace =
+      kLatestCheckIn * absl::Seconds(options_.check_in_seconds) + kPolicyGrace;
+  const bool pending = live != nullptr && live->since <= policies_changed_ &&
+                       clock_.Monotonic() - policies_changed_ < grace;
+  return pending ? PolicyStanding::kPending : PolicyStanding::kOutdated;
 }
 
 bool SessionFleet::LoadPolicies() {
@@ -326,7 +395,11 @@ std::uint32_t SessionFleet::PoliciesChanged() {
   Trouble("read the policies in force", loaded.status());
   std::lock_guard lock(mutex_);
   policies_stale_ = !loaded.ok();  // the next Tick tries again
-  if (loaded.ok()) policies_ = *std::move(loaded);
+  if (loaded.ok()) {
+    const bool same = policies_ != nullptr && policies_->digest == (*loaded)->digest;
+    if (!same) policies_changed_ = clock_.Monotonic();
+    policies_ = *std::move(loaded);
+  }
   std::uint32_t live = 0;
   for (auto& [id, session] : sessions_) {
     if (session->phase != SessionPhase::kLive) continue;
@@ -347,6 +420,7 @@ void SessionFleet::Tick() {
     departed_.clear();
     stale = policies_stale_;
   }
+  SayRefused();
   if (stale) PoliciesChanged();
   if (!touches.empty()) Trouble("keep who was heard", store_.TouchHosts(touches));
 }
@@ -368,9 +442,10 @@ void SessionFleet::TickSession(FleetSession& session) {
 void SessionFleet::TickSlot(HostId host, HostSlot& slot, Touches& touches) {
   const absl::Duration now = clock_.Monotonic();
   if (!slot.probe_nonce.empty() && now - slot.probed >= kProbeTime) Replace(slot);
-  if (!slot.touch_due || now - slot.touched < kTouchEvery) return;
-  touches.emplace_back(host, slot.heard);
-  slot.touch_due = false;
+  const bool heard_due = slot.touch_due && now - slot.touched >= kTouchEvery;
+  if (!heard_due && !slot.policies_due) return;
+  touches.push_back(TouchOf(host, slot));
+  slot.touch_due = slot.policies_due = false;
   slot.touched = now;
 }
 

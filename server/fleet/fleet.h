@@ -42,11 +42,21 @@ class SessionOut {
 
 using SessionId = std::uint64_t;
 
+// The store hears of a host at most this often; one that goes is told at once.
+inline constexpr absl::Duration kTouchEvery = absl::Minutes(5);
+
+// Do a host's findings speak of the policies in force?
+enum class PolicyStanding {
+  kCurrent,
+  kPending,   // not yet: they changed just now, and the host is there to say so
+  kOutdated,  // no: nobody knows what they would find
+};
+
 class Fleet {
  public:
   virtual ~Fleet() = default;
   // kResourceExhausted when the host has as many streams as it may: such a one is not even opened.
-  virtual absl::Status CheckRoom(HostId host) const = 0;
+  virtual absl::Status CheckRoom(HostId host) = 0;
   // A stream of an authenticated host begins; it ends when its certificate expires.  `out` outlives
   // OnClosed.  The caller starts the first read, unless it was closed at once; every later one
   // follows a ReadNext.
@@ -63,6 +73,7 @@ class Fleet {
   virtual bool IsConnected(HostId host) const = 0;
   // When a connected host was last heard; nullopt when it is not connected.
   virtual std::optional<absl::Time> LastHeard(HostId host) const = 0;
+  virtual PolicyStanding StandingOf(const HostRow& host) = 0;
   // Goodbye to all, for a clean stop; who comes later is sent away too.
   virtual void Drain() = 0;
   virtual std::size_t OpenStreams() const = 0;
@@ -75,6 +86,11 @@ struct FleetOptions {
   std::function<void()> on_drift;  // drift events were committed
   // For the log: "keep a report" and why not.  `what` is of a fixed set.  As often as it happens.
   std::function<void(const std::string& what, const std::string& why)> on_trouble;
+  // For the log: a host was turned away, or what it says is not taken; `word` is of a fixed set:
+  // protocol, quarantined, revoked, streams, full, facts, newer-policy.  As often as it happens,
+  // from Tick.
+  std::function<void(const std::string& word, const std::string& host, const std::string& detail)>
+      on_refused;
 };
 
 // All must outlive the fleet.

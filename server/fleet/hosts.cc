@@ -33,7 +33,33 @@ absl::Status CheckStateWord(const std::string& word) {
                    "and quarantined"));
 }
 
+const char* StandingWord(PolicyStanding standing) {
+  switch (standing) {
+    case PolicyStanding::kCurrent:
+      return "current";
+    case PolicyStanding::kPending:
+      return "pending";
+    case PolicyStanding::kOutdated:
+      return "outdated";
+  }
+  return "";
+}
+
 }  // namespace
+
+std::string StateWord(const HostRow& host, const std::string& doubt) {
+  if (host.quarantined) return std::string(kQuarantined);
+  const bool known = host.state != v1::STATUS_UNSPECIFIED && doubt.empty();
+  return std::string(known ? StatusWord(host.state) : kUnknown);
+}
+
+void Doubt(const std::string& doubt, v1::Finding& finding) {
+  if (doubt.empty()) return;
+  const std::string reason = finding.reason();
+  finding.set_reason(absl::StrCat("was ", StatusWord(finding.status()), "; ", doubt,
+                                  reason.empty() ? "" : "; ", reason));
+  finding.set_status(v1::STATUS_UNSPECIFIED);
+}
 
 absl::StatusOr<v1::Facts> FactsOf(Store& store, const HostRow& host) {
   v1::Facts facts;
@@ -89,11 +115,20 @@ absl::Time Hosts::LastHeard(const HostRow& host) const {
   return std::max(host.last_seen, fleet_.LastHeard(host.id).value_or(absl::InfinitePast()));
 }
 
-std::string Hosts::StateOf(const HostRow& host) const {
-  if (host.quarantined) return std::string(kQuarantined);
-  const bool silent = clock_.Now() - LastHeard(host) > stale_after_;
-  if (silent || host.state == v1::STATUS_UNSPECIFIED) return std::string(kUnknown);
-  return std::string(StatusWord(host.state));
+bool Hosts::IsSilent(const HostRow& host) const {
+  const absl::Time heard = LastHeard(host);
+  // What a server that was killed heard last, it may not have told the store.
+  const absl::Duration untold = heard < started_ ? kTouchEvery : absl::ZeroDuration();
+  return clock_.Now() - heard > stale_after_ + untold;
+}
+
+std::string Hosts::DoubtOf(const HostRow& host) const {
+  if (host.quarantined) return "two live hosts use this identity";
+  if (IsSilent(host)) {
+    return absl::StrCat("not heard since ", absl::FormatTime(LastHeard(host), absl::UTCTimeZone()));
+  }
+  if (fleet_.StandingOf(host) != PolicyStanding::kOutdated) return "";
+  return "the host has other policies than those in force";
 }
 
 v1::HostSummary Hosts::Summarize(const HostRow& host, const v1::Facts& facts) const {
@@ -108,6 +143,7 @@ v1::HostSummary Hosts::Summarize(const HostRow& host, const v1::Facts& facts) co
   *summary.mutable_labels() = facts.labels();
   summary.set_agent_version(host.agent_version);
   summary.set_os_build(facts.os().build());
+  if (!host.epoch.empty()) summary.set_policies(StandingWord(fleet_.StandingOf(host)));
   return summary;
 }
 
@@ -137,7 +173,11 @@ absl::StatusOr<v1::GetHostResponse> Hosts::Get(const v1::GetHostRequest& request
   response.set_host_key(absl::StrCat("sha256:", Sha256Hex(row.host_key)));
   if (!row.epoch.empty()) {
     ASSIGN_OR_RETURN(HostState state, store_.ReadState(row.id));
-    for (v1::Finding& finding : state.findings) *response.add_findings() = std::move(finding);
+    const std::string doubt = DoubtOf(row);
+    for (v1::Finding& finding : state.findings) {
+      Doubt(doubt, finding);
+      *response.add_findings() = std::move(finding);
+    }
     *response.mutable_observation() = std::move(state.observation);
   }
   RETURN_IF_ERROR(CheckAnswer(response, "this host reported too much to be shown"));

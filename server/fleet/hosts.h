@@ -28,15 +28,25 @@ bool HasLabels(const v1::Facts& facts, const std::map<std::string, std::string>&
 // By uuid, or by a name that only one host has: kNotFound, or kAborted naming the ids.
 absl::StatusOr<HostRow> FindHostByText(Store& store, const std::string& text);
 
+// A status word, "unknown" or "quarantined"; `doubt` as Hosts::DoubtOf.
+std::string StateWord(const HostRow& host, const std::string& doubt);
+// With a doubt, the status is unspecified ("unknown"), and the reason says what it was.
+void Doubt(const std::string& doubt, v1::Finding& finding);
+
 class Hosts {
  public:
   // All must outlive this.  A host that was not heard for `stale_after` is "unknown", connected or
   // not: a host whose agent hangs holds its connection.
-  Hosts(Store& store, const Fleet& fleet, const Clock& clock, absl::Duration stale_after)
-      : store_(store), fleet_(fleet), clock_(clock), stale_after_(stale_after) {}
+  Hosts(Store& store, Fleet& fleet, const Clock& clock, absl::Duration stale_after)
+      : store_(store),
+        fleet_(fleet),
+        clock_(clock),
+        stale_after_(stale_after),
+        started_(clock.Now()) {}
 
-  // A status word, "unknown" or "quarantined".
-  std::string StateOf(const HostRow& host) const;
+  std::string StateOf(const HostRow& host) const { return StateWord(host, DoubtOf(host)); }
+  // Why what the host found says nothing of today; empty when it does.
+  std::string DoubtOf(const HostRow& host) const;
   v1::HostSummary Summarize(const HostRow& host, const v1::Facts& facts) const;
 
   absl::StatusOr<v1::ListHostsResponse> List(const v1::ListHostsRequest& request) const;
@@ -44,11 +54,13 @@ class Hosts {
 
  private:
   absl::Time LastHeard(const HostRow& host) const;
+  bool IsSilent(const HostRow& host) const;
 
   Store& store_;
-  const Fleet& fleet_;
+  Fleet& fleet_;
   const Clock& clock_;
   const absl::Duration stale_after_;
+  const absl::Time started_;
 };
 
 }  // namespace dumpwarden

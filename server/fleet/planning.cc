@@ -172,6 +172,8 @@ absl::StatusOr<v1::ExplainHostResponse> ExplainHost(Store& store, const Hosts& h
   if (!row.epoch.empty()) {
     ASSIGN_OR_RETURN(state, store.ReadState(row.id));
   }
+  const std::string doubt = hosts.DoubtOf(row);
+  for (v1::Finding& finding : state.findings) Doubt(doubt, finding);
   v1::ExplainHostResponse response;
   *response.mutable_host() = hosts.Summarize(row, facts);
   for (const std::string& setting : settings) {

@@ -41,6 +41,7 @@ absl::StatusOr<std::shared_ptr<const PolicyPush>> LoadPolicyPush(Store& store) {
   for (const PolicyRow& row : rows) {
     entries.push_back(EntryOf(row));
     push->documents[row.digest] = DocumentOf(row);
+    push->versions[row.name] = row.version;
   }
   v1::ServerMessage message;
   *message.mutable_policy_set() = MakePolicySet(std::move(entries));

@@ -4,6 +4,7 @@
 #ifndef DUMPWARDEN_SERVER_FLEET_POLICY_PUSH_H_
 #define DUMPWARDEN_SERVER_FLEET_POLICY_PUSH_H_
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -19,6 +20,7 @@ struct PolicyPush {
   std::string digest;                              // of the set
   SharedMessage set;                               // PolicySet
   std::map<std::string, SharedMessage> documents;  // PolicyDocument, by digest of the YAML
+  std::map<std::string, std::uint64_t> versions;   // by name
 };
 
 absl::StatusOr<std::shared_ptr<const PolicyPush>> LoadPolicyPush(Store& store);

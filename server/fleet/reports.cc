@@ -4,6 +4,7 @@
 // whole is not committed at all, so that its events come again.
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "server/fleet/checks.h"
 #include "server/fleet/session_fleet.h"
 
@@ -28,14 +29,50 @@ bool Follows(const v1::Report& report, const StoredDigests& stored) {
 
 }  // namespace
 
+// The findings that are stored are what these policies find, too.
+void SessionFleet::Confirm(HostSlot& slot, const std::string& policy_digest) {
+  if (policy_digest.empty() || slot.stored.policy_digest == policy_digest) return;
+  slot.stored.policy_digest = policy_digest;
+  slot.policies_due = true;
+}
+
+// The host refuses what this server has, and rightly so: once is enough to say it.
+void SessionFleet::NoteNewerPolicy(HostSlot& slot, const v1::Report& report) {
+  for (const v1::Finding& finding : report.findings()) {
+    const auto at = policies_->versions.find(finding.policy());
+    if (at == policies_->versions.end() || finding.policy_version() <= at->second) continue;
+    if (std::exchange(slot.newer_policy_told, true)) return;
+    return Refuse("newer-policy", slot.uuid,
+                  absl::StrCat("it has policy ", finding.policy(), " version ",
+                               finding.policy_version(), ", this server version ", at->second,
+                               ": was an older database restored? apply the policy with a version "
+                               "above ",
+                               finding.policy_version()));
+  }
+}
+
 void SessionFleet::OnCheckIn(FleetSession& session, const v1::CheckIn& check_in) {
+  const absl::Status fits = CheckCheckIn(check_in);
   std::lock_guard lock(mutex_);
   if (session.phase != SessionPhase::kLive) return;
-  const StoredDigests& stored = slots_.at(session.host).stored;
+  if (!fits.ok()) return Close(session, v1::Goodbye::REASON_PROTOCOL, fits.message());
+  HostSlot& slot = slots_.at(session.host);
+  const StoredDigests& stored = slot.stored;
   const bool same = check_in.sequence() == stored.sequence &&
                     check_in.state_digest() == stored.state_digest && !stored.epoch.empty();
+  if (same) Confirm(slot, check_in.policy_digest());
   session.out->Send(AckOf(stored, !same));
   if (check_in.policy_digest() != policies_->digest) session.out->SendLatest(policies_->set);
+  session.out->ReadNext();
+}
+
+// The host can do nothing about them, and still has reports to give: the session goes on.
+void SessionFleet::RefuseFacts(FleetSession& session, const absl::Status& why) {
+  const std::string what = absl::StrCat("facts are not kept: ", why.message());
+  Refuse("facts", slots_.at(session.host).uuid, what);
+  v1::ServerMessage message;
+  message.mutable_notice()->set_message(what);
+  session.out->Send(std::make_shared<const std::string>(message.SerializeAsString()));
   session.out->ReadNext();
 }
 
@@ -46,7 +83,7 @@ void SessionFleet::OnFacts(FleetSession& session, v1::Facts facts) {
   {
     std::lock_guard lock(mutex_);
     if (session.phase != SessionPhase::kLive) return;
-    if (!fits.ok()) return Close(session, v1::Goodbye::REASON_PROTOCOL, fits.message());
+    if (!fits.ok()) return RefuseFacts(session, fits);
     if (slots_.at(session.host).stored.facts_digest == digest) return session.out->ReadNext();
     ++commits_;
   }
@@ -81,6 +118,7 @@ void SessionFleet::OnReport(FleetSession& session, v1::Report report) {
     if (session.phase != SessionPhase::kLive) return;
     if (!fits.ok()) return Close(session, v1::Goodbye::REASON_PROTOCOL, fits.message());
     stored = StoredOf(session);
+    NoteNewerPolicy(slots_.at(session.host), report);
   }
   if (!Follows(report, stored)) return AnswerOutOfTurn(session, stored);
   absl::StatusOr<HostState> state = StateAfter(session, report);
@@ -138,7 +176,9 @@ void SessionFleet::Commit(FleetSession& session, v1::Report report, HostState st
   now.epoch = report.epoch();
   now.sequence = report.sequence();
   now.state_digest = report.state_digest();
-  const bool events = report.events_size() > 0;
+  now.policy_digest = report.policy_digest();
+  // A new epoch may end drifts of earlier ones.
+  const bool events = report.events_size() > 0 || (!base.epoch.empty() && base.epoch != now.epoch);
   ReportCommit commit;
   commit.host = session.host;
   commit.base_epoch = base.epoch;
@@ -164,7 +204,7 @@ void SessionFleet::OnReportCommitted(SessionId id, HostId host, const StoredDige
   std::lock_guard lock(mutex_);
   if (const auto slot = slots_.find(host); slot != slots_.end() && status.ok()) {
     StoredDigests& stored = slot->second.stored;
-    stored = {now.epoch, now.sequence, now.state_digest, stored.facts_digest};
+    stored = {now.epoch, now.sequence, now.state_digest, stored.facts_digest, now.policy_digest};
   }
   if (FleetSession* session = FindIn(SessionPhase::kLive, id)) {
     if (status.ok()) {
@@ -190,7 +230,8 @@ void SessionFleet::OnReportRefused(SessionId id, HostId host, const StoredDigest
   const auto slot = slots_.find(host);
   if (slot != slots_.end() && row.ok()) {
     StoredDigests& stored = slot->second.stored;
-    stored = {row->epoch, row->sequence, row->state_digest, stored.facts_digest};
+    stored = {row->epoch, row->sequence, row->state_digest, stored.facts_digest,
+              row->policy_digest};
     if (FleetSession* session = FindIn(SessionPhase::kLive, id)) {
       const bool events_differ = stored.epoch != now.epoch || stored.sequence < now.sequence;
       session->out->Send(AckOf(events_differ ? now : stored, true));

@@ -28,6 +28,17 @@ struct StoredDigests {
   std::uint64_t sequence = 0;
   std::string state_digest;
   std::string facts_digest;
+  std::string policy_digest;  // of the set that the findings speak of
+};
+
+// What is needed of a Hello later on.
+struct Greeting {
+  std::string agent_version;
+  std::string epoch;
+  std::uint64_t acknowledged = 0;
+  std::string state_digest;
+  std::string facts_digest;
+  std::string policy_digest;
 };
 
 enum class SessionPhase { kAwaitsHello, kAwaitsProbe, kLive, kClosing };
@@ -39,7 +50,7 @@ struct FleetSession {
   absl::Time expires;  // the certificate
   SessionPhase phase = SessionPhase::kAwaitsHello;
   absl::Duration since;  // monotonic: when the phase began
-  v1::Hello hello;
+  Greeting hello;
 };
 
 // A host that has open streams.
@@ -54,8 +65,17 @@ struct HostSlot {
   absl::Duration probed;     // monotonic
   bool quarantined = false;  // by this run; the row that a stream brings may be older
   absl::Time heard = absl::InfinitePast();
-  bool touch_due = false;  // heard since the store was last told
+  bool touch_due = false;     // heard since the store was last told
+  bool policies_due = false;  // so is stored.policy_digest
   absl::Duration touched = -absl::InfiniteDuration();
+  bool newer_policy_told = false;
+};
+
+// For the log.
+struct TurnedAway {
+  std::string word;
+  std::string host;
+  std::string detail;
 };
 
 class SessionFleet final : public Fleet {
@@ -69,7 +89,7 @@ class SessionFleet final : public Fleet {
     idle_.wait(lock, [this] { return commits_ == 0; });
   }
 
-  absl::Status CheckRoom(HostId host) const override;
+  absl::Status CheckRoom(HostId host) override;
   SessionId OnOpened(const HostRow& host, absl::Time expires, SessionOut& out) override;
   void OnMessage(SessionId id, v1::AgentMessage message) override;
   void OnGarbage(SessionId id, absl::string_view why) override;
@@ -78,11 +98,12 @@ class SessionFleet final : public Fleet {
   void Tick() override;
   bool IsConnected(HostId host) const override { return LastHeard(host).has_value(); }
   std::optional<absl::Time> LastHeard(HostId host) const override;
+  PolicyStanding StandingOf(const HostRow& host) override;
   void Drain() override;
   std::size_t OpenStreams() const override;
 
  private:
-  using Touches = std::vector<std::pair<HostId, absl::Time>>;
+  using Touches = std::vector<HostTouch>;
 
   void OnHello(FleetSession& session, v1::Hello hello);
   void OnFacts(FleetSession& session, v1::Facts facts);
@@ -103,6 +124,7 @@ class SessionFleet final : public Fleet {
   bool LoadPolicies();
   void NoteVersion(FleetSession& session);
   void Trouble(absl::string_view what, const absl::Status& status);
+  void SayRefused();
 
   // All below: mutex_ is held.
   FleetSession* Find(SessionId id);
@@ -111,6 +133,10 @@ class SessionFleet final : public Fleet {
   const char* WhyRefused(const HostRow& host, const HostSlot& slot,
                          v1::Goodbye::Reason& reason) const;
   void Close(FleetSession& session, v1::Goodbye::Reason reason, absl::string_view message);
+  void Refuse(absl::string_view word, const std::string& host, absl::string_view detail);
+  void Confirm(HostSlot& slot, const std::string& policy_digest);
+  void RefuseFacts(FleetSession& session, const absl::Status& why);
+  void NoteNewerPolicy(HostSlot& slot, const v1::Report& report);
   void Admit(FleetSession& session, HostSlot& slot);
   void Welcome(FleetSession& session, HostSlot& slot);
   void Probe(FleetSession& live, HostSlot& slot);
@@ -132,9 +158,11 @@ class SessionFleet final : public Fleet {
   bool draining_ = false;
   bool policies_stale_ = false;
   std::shared_ptr<const PolicyPush> policies_;
+  absl::Duration policies_changed_ = -absl::InfiniteDuration();  // monotonic; in this run
   std::unordered_map<SessionId, std::unique_ptr<FleetSession>> sessions_;
   std::unordered_map<HostId, HostSlot> slots_;
   Touches departed_;  // heard, gone, and not yet told to the store
+  std::vector<TurnedAway> refused_;
 };
 
 }  // namespace dumpwarden

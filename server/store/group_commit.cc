@@ -29,6 +29,8 @@ GroupCommit::~GroupCommit() {
   }
   changed_.notify_all();
   thread_.join();
+  // What cannot be done now (somebody else reads) is done by who opens the file next.
+  db_->Execute("PRAGMA wal_checkpoint(TRUNCATE)").IgnoreError();
 }
 
 void GroupCommit::Submit(Work work, Done done) {

@@ -26,7 +26,8 @@ class GroupCommit {
   static constexpr std::size_t kMaxTogether = 1'000;
 
   explicit GroupCommit(std::unique_ptr<Database> db);
-  // Commits what is queued, then stops.  What `done` submits meanwhile is refused (kUnavailable).
+  // Commits what is queued, brings it from the WAL into the file, and stops.  What `done` submits
+  // meanwhile is refused (kUnavailable).
   ~GroupCommit();
 
   // `done` comes on the writer's thread, also with kResourceExhausted when 10,000 jobs wait.

@@ -116,13 +116,19 @@ absl::StatusOr<HostRow> SelectHost(Database& db, const std::string& uuid) {
   return host;
 }
 
-absl::Status UpdateLastSeen(Database& db, const std::vector<std::pair<HostId, absl::Time>>& seen) {
+absl::Status UpdateLastSeen(Database& db, const std::vector<HostTouch>& seen) {
   // Batches may arrive out of order; what was seen later stays.
   ASSIGN_OR_RETURN(Statement update,
                    db.Prepare("UPDATE host_state SET last_seen = ?2 WHERE host_id = ?1 AND "
                               "(last_seen IS NULL OR last_seen < ?2)"));
-  for (const auto& [host, at] : seen) {
-    RETURN_IF_ERROR(update.Bind(1, host).Bind(2, absl::ToUnixMicros(at)).Run());
+  ASSIGN_OR_RETURN(Statement confirm,
+                   db.Prepare("UPDATE host_state SET policy_digest = ?2 WHERE host_id = ?1 AND "
+                              "epoch = ?3 AND sequence = ?4"));
+  for (const HostTouch& touch : seen) {
+    RETURN_IF_ERROR(update.Bind(1, touch.host).Bind(2, absl::ToUnixMicros(touch.at)).Run());
+    if (touch.policy_digest.empty()) continue;
+    confirm.Bind(1, touch.host).BindBlob(2, touch.policy_digest).BindBlob(3, touch.epoch);
+    RETURN_IF_ERROR(confirm.Bind(4, static_cast<std::int64_t>(touch.sequence)).Run());
   }
   return absl::OkStatus();
 }

@@ -16,7 +16,7 @@ namespace dumpwarden {
 
 absl::StatusOr<std::vector<HostRow>> SelectHosts(Database& db);
 absl::StatusOr<HostRow> SelectHost(Database& db, const std::string& uuid);
-absl::Status UpdateLastSeen(Database& db, const std::vector<std::pair<HostId, absl::Time>>& seen);
+absl::Status UpdateLastSeen(Database& db, const std::vector<HostTouch>& seen);
 absl::Status UpdateQuarantined(Database& db, HostId host);
 absl::Status UpdateVersion(Database& db, HostId host, const std::string& agent_version);
 

@@ -103,31 +103,25 @@ v1::Drift DriftOf(const Statement& row) {
   return drift;
 }
 
-// Each drift once, newest first.  A drift has one end; were there more, the first counts.  A host
-// whose state was restored ends a drift in another epoch than that in which it began.
+// Each drift once, newest first.  A drift has one end; were there more, the first counts.
 std::string NewestFirst(bool one_host) {
   return absl::StrCat(
       "SELECT s.event_id, ", kDriftColumns, "FROM drift_event s JOIN host h USING (host_id) ",
       "LEFT JOIN drift_event e ON e.event_id = (SELECT MIN(x.event_id) FROM drift_event x WHERE "
-      "x.host_id = s.host_id AND x.drift_sequence = s.sequence AND x.setting = s.setting AND "
-      "x.mode = s.mode AND x.kind IN (2, 3) AND x.event_id > s.event_id) WHERE s.kind IN (1, 4) "
-      "AND s.event_id < ?1 AND ",
+      "x.host_id = s.host_id AND x.drift_sequence = s.sequence AND x.kind IN (2, 3) AND ",
+      kStartOfEnd, " = s.event_id) WHERE s.kind IN (1, 4) AND s.event_id < ?1 AND ",
       one_host ? "s.host_id = ?2" : "?2 = 0", " ORDER BY s.event_id DESC LIMIT ?3");
 }
 
 // Each event once, oldest first: a drift shows when it begins, and again when it ends.
 std::string OldestFirst(bool one_host) {
   return absl::StrCat(
-      "SELECT v.event_id, ", kDriftColumns, "FROM drift_event v JOIN host h USING (host_id) ",
-      "JOIN drift_event s ON s.event_id = CASE WHEN v.kind IN (2, 3) THEN COALESCE("
-      "(SELECT x.event_id FROM drift_event x WHERE x.host_id = v.host_id AND "
-      "x.epoch = v.epoch AND x.sequence = v.drift_sequence), "
-      "(SELECT MAX(x.event_id) FROM drift_event x WHERE x.host_id = v.host_id AND "
-      "x.sequence = v.drift_sequence AND x.setting = v.setting AND x.mode = v.mode AND "
-      "x.kind = 1)) ELSE v.event_id END "
-      "LEFT JOIN drift_event e ON e.event_id = v.event_id AND v.kind IN (2, 3) "
-      "WHERE v.event_id > ?1 AND s.kind IN (1, 4) AND ",
-      one_host ? "v.host_id = ?2" : "?2 = 0", " ORDER BY v.event_id LIMIT ?3");
+      "SELECT x.event_id, ", kDriftColumns, "FROM drift_event x JOIN host h USING (host_id) ",
+      "JOIN drift_event s ON s.event_id = CASE WHEN x.kind IN (2, 3) THEN ", kStartOfEnd,
+      " ELSE x.event_id END "
+      "LEFT JOIN drift_event e ON e.event_id = x.event_id AND x.kind IN (2, 3) "
+      "WHERE x.event_id > ?1 AND s.kind IN (1, 4) AND ",
+      one_host ? "x.host_id = ?2" : "?2 = 0", " ORDER BY x.event_id LIMIT ?3");
 }
 
 }  // namespace
@@ -161,8 +155,8 @@ absl::StatusOr<std::vector<std::pair<HostId, v1::Finding>>> SelectFindings(Datab
 
 absl::StatusOr<std::vector<v1::Drift>> SelectDrift(Database& db, const DriftQuery& query) {
   constexpr std::uint64_t kAll = std::numeric_limits<std::int64_t>::max();
-  const bool oldest_first = query.after_cursor != 0;
-  const std::uint64_t cursor = oldest_first               ? query.after_cursor
+  const bool oldest_first = query.after_cursor.has_value();
+  const std::uint64_t cursor = oldest_first               ? *query.after_cursor
                                : query.before_cursor == 0 ? kAll
                                                           : query.before_cursor;
   const std::uint32_t limit = query.limit == 0 ? kDefaultDrifts : query.limit;

@@ -16,6 +16,7 @@ namespace {
 enum class Order {
   kNext,       // follows the report that it was made from
   kOtherBase,  // follows, and was made from another than the one that is kept
+  kNewEpoch,   // full, of another epoch than the one that is kept
   kRepeat,
 };
 
@@ -37,7 +38,7 @@ absl::StatusOr<Order> OrderOf(Database& db, const ReportCommit& commit) {
     return absl::InvalidArgumentError("a report needs an epoch and a sequence from 1 to 2^63-1");
   }
   if (select.Blob(0) != commit.epoch) {
-    if (commit.report.full()) return Order::kOtherBase;
+    if (commit.report.full()) return Order::kNewEpoch;
     return absl::AbortedError(
         absl::StrCat("the report begins a new epoch (", absl::BytesToHexString(commit.epoch),
                      ") with less than everything; a full report is expected"));
@@ -196,6 +197,33 @@ absl::Status KeepEvents(Database& db, const ReportCommit& commit) {
   return absl::OkStatus();
 }
 
+// What began in other epochs, is open, and is not known to the state that begins an epoch: the
+// setting agrees or is not managed (finding), or the new epoch has a drift of its own for it.
+// Nobody else would ever end these.  The numbers of such ends are negative: no host gives them.
+constexpr absl::string_view kEndUnknown =
+    "INSERT OR IGNORE INTO drift_event (host_id, epoch, sequence, kind, setting, mode, old_value, "
+    "new_value, desired, policy, host_time, server_time, drift_sequence, count) "
+    "SELECT s.host_id, s.epoch, -s.sequence, 3, s.setting, s.mode, s.new_value, '', s.desired, "
+    "s.policy, ?3, ?4, s.sequence, 0 FROM drift_event s "
+    "WHERE s.host_id = ?1 AND s.kind IN (1, 4) AND s.kind = 1 AND s.epoch <> ?2 AND "
+    "NOT EXISTS (SELECT 1 FROM drift_event x WHERE x.host_id = s.host_id AND "
+    "x.drift_sequence = s.sequence AND x.kind IN (2, 3) AND ";
+// compliant, corrected, not-applicable, pending-reboot: what ends a drift on the host too.
+constexpr absl::string_view kNotKnown =
+    " = s.event_id) AND (NOT EXISTS (SELECT 1 FROM finding f WHERE f.host_id = s.host_id AND "
+    "f.mode = s.mode AND f.setting = s.setting AND f.status NOT IN (1, 2, 3, 6)) OR "
+    "EXISTS (SELECT 1 FROM drift_event n WHERE n.host_id = s.host_id AND n.epoch = ?2 AND "
+    "n.kind = 1 AND n.setting = s.setting AND n.mode = s.mode))";
+
+absl::Status EndUnknownDrifts(Database& db, const ReportCommit& commit) {
+  ASSIGN_OR_RETURN(Statement insert, db.Prepare(absl::StrCat(kEndUnknown, kStartOfEnd, kNotKnown)));
+  return insert.Bind(1, commit.host)
+      .BindBlob(2, commit.epoch)
+      .Bind(3, MicrosOf(commit.report.at()))
+      .Bind(4, absl::ToUnixMicros(commit.received))
+      .Run();
+}
+
 absl::Status KeepHostState(Database& db, const ReportCommit& commit) {
   ASSIGN_OR_RETURN(Statement update,
                    db.Prepare("UPDATE host_state SET epoch = ?2, sequence = ?3, state_digest = ?4, "
@@ -215,11 +243,12 @@ absl::Status KeepHostState(Database& db, const ReportCommit& commit) {
 absl::Status KeepReport(Database& db, const ReportCommit& commit) {
   ASSIGN_OR_RETURN(const Order order, OrderOf(db, commit));
   if (order == Order::kRepeat) return KeepEvents(db, commit);  // finds them kept, or says so
-  const bool whole = commit.report.full() || order == Order::kOtherBase;
+  const bool whole = commit.report.full() || order != Order::kNext;
   RETURN_IF_ERROR(KeepFindings(db, commit, whole));
   RETURN_IF_ERROR(KeepCells(db, commit, whole));
   RETURN_IF_ERROR(KeepRest(db, commit));
   RETURN_IF_ERROR(KeepEvents(db, commit));
+  if (order == Order::kNewEpoch) RETURN_IF_ERROR(EndUnknownDrifts(db, commit));
   return KeepHostState(db, commit);
 }
 

@@ -154,8 +154,13 @@ CREATE INDEX drift_end ON drift_event (host_id, drift_sequence) WHERE kind IN (2
 CREATE INDEX drift_number ON drift_event (host_id, sequence);
 )sql";
 
+// The server asks every second whether a token is open.
+constexpr absl::string_view kOpenTokens = R"sql(
+CREATE INDEX token_open ON token (expires) WHERE used IS NULL;
+)sql";
+
 }  // namespace
 
-std::vector<absl::string_view> Migrations() { return {kFirst, kAcrossEpochs}; }
+std::vector<absl::string_view> Migrations() { return {kFirst, kAcrossEpochs, kOpenTokens}; }
 
 }  // namespace dumpwarden

@@ -43,6 +43,9 @@ class SqliteStore : public Store {
   SqliteStore(const std::string& path, std::unique_ptr<Database> db, const Clock& clock)
       : clock_(clock), readers_(path), writer_(std::move(db)) {}
 
+  // Both remain while the writer ends: what it calls back may still read.
+  ~SqliteStore() override { readers_.CloseIdle(); }
+
   void CommitReport(ReportCommit commit, std::function<void(absl::Status)> done) override {
     writer_.Submit([commit = std::move(commit)](Database& db) { return KeepReport(db, commit); },
                    std::move(done));
@@ -55,7 +58,7 @@ class SqliteStore : public Store {
                    std::move(done));
   }
 
-  absl::Status TouchHosts(const std::vector<std::pair<HostId, absl::Time>>& seen) override {
+  absl::Status TouchHosts(const std::vector<HostTouch>& seen) override {
     return writer_.Commit([&](Database& db) { return UpdateLastSeen(db, seen); });
   }
 
@@ -127,6 +130,7 @@ class SqliteStore : public Store {
       version = policy.version;
       Audit row = audit;
       row.before = policy.digest;
+      row.after.clear();
       return InsertAudit(db, row, clock_.Now()).status();
     }));
     return version;

@@ -38,7 +38,7 @@ struct HostRow {
   std::uint64_t sequence = 0;  // last report
   std::string state_digest;
   std::string facts_digest;
-  std::string policy_digest;
+  std::string policy_digest;                  // of the set that the findings speak of
   v1::Status state = v1::STATUS_UNSPECIFIED;  // worst finding; unspecified = never reported
 };
 
@@ -87,13 +87,23 @@ struct ReportCommit {
   absl::Time received;
 };
 
+// A host was heard.
+struct HostTouch {
+  HostId host = 0;
+  absl::Time at;
+  // When set: what the report of this epoch and number found, these policies find too.
+  std::string policy_digest;
+  std::string epoch;
+  std::uint64_t sequence = 0;
+};
+
 struct DriftQuery {
   std::optional<HostId> host;
   std::uint32_t limit = 1000;
   std::uint64_t before_cursor = 0;  // 0 = newest
-  // When set: oldest first, an entry an event, so that a drift comes when it begins and again when
-  // it ends; Drift.cursor is the event's.
-  std::uint64_t after_cursor = 0;
+  // When set (0 = all): oldest first, an entry an event, so that a drift comes when it begins and
+  // again when it ends; Drift.cursor is the event's.
+  std::optional<std::uint64_t> after_cursor;
 };
 
 class Store {
@@ -101,7 +111,9 @@ class Store {
   virtual ~Store() = default;
 
   // --- Drift class: group commit.  `done` comes on the writer's thread, after the commit.
-  // Events already kept (same host, sequence and content, in whatever epoch) are kept once.
+  // Events already kept (same host, sequence and content, in whatever epoch) are kept once.  The
+  // report that begins an epoch ends (resolved) the open drifts of other epochs that its state does
+  // not know.
   // kAborted when the sequence is not above the last one of its epoch (an exact repeat is OK and
   // changes nothing), when a report that begins an epoch is not full, or when the epoch holds
   // another event of the same number: nothing of the report is kept then.  kResourceExhausted when
@@ -110,7 +122,7 @@ class Store {
   virtual void CommitFacts(HostId host, v1::Facts facts, std::string digest,
                            std::function<void(absl::Status)> done) = 0;
   // --- Liveness class: batched by the caller.
-  virtual absl::Status TouchHosts(const std::vector<std::pair<HostId, absl::Time>>& seen) = 0;
+  virtual absl::Status TouchHosts(const std::vector<HostTouch>& seen) = 0;
 
   // --- Audit class: committed before the call returns.
   virtual absl::StatusOr<std::uint64_t> RecordAudit(const Audit& audit) = 0;

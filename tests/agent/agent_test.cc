@@ -642,6 +642,24 @@ TEST(Agent, WhoWasTurnedAwayDialsRarelyAndGoesOnEnforcing) {
   }
 }
 
+TEST(Agent, LogsWhatTheServerDoesNotTakeOnceASession) {
+  AgentRig rig;
+  Settle(rig, {});
+  v1::ServerMessage notice;
+  notice.mutable_notice()->set_message("facts are not kept\n" + std::string(5000, 'x'));
+  rig.log.lines.clear();
+  rig.core->OnMessage(notice);
+  rig.core->OnMessage(notice);
+  ASSERT_THAT(rig.log.lines, SizeIs(1));
+  EXPECT_THAT(rig.log.lines[0], HasSubstr("facts are not kept"));
+  EXPECT_LT(rig.log.lines[0].size(), 1200u);
+  rig.Disconnect();
+  rig.log.lines.clear();
+  Settle(rig, {});
+  rig.core->OnMessage(notice);
+  EXPECT_THAT(rig.log.lines, testing::Contains(HasSubstr("facts are not kept")));
+}
+
 TEST(Agent, HangsUpOnAServerThatDoesNotAnswer) {
   AgentRig rig;
   while (rig.link.connects == 0) rig.Pass(absl::Seconds(1));

@@ -174,61 +174,6 @@ TEST_P(StoreContract, RefusesReportsThatGoBack) {
               StatusIs(absl::StatusCode::kNotFound, testing::_));
 }
 
-TEST_P(StoreContract, JoinsADriftWithItsEnd) {
-  const HostRow host = NewHost("uuid-1");
-  const HostRow other = NewHost("uuid-2");
-  ReportCommit commit = Commit(host.id, 1, State("none"));
-  AddEvent(commit, 1, v1::DriftEvent::KIND_DRIFTED);
-  ASSERT_THAT(Keep(commit), IsOk());
-  ReportCommit elsewhere = Commit(other.id, 1, State("none"));
-  AddEvent(elsewhere, 1, v1::DriftEvent::KIND_DRIFTED);
-  AddEvent(elsewhere, 2, v1::DriftEvent::KIND_RESOLVED, 1);
-  ASSERT_THAT(Keep(elsewhere), IsOk());
-  DriftQuery query;
-  query.host = host.id;
-  EXPECT_EQ(store().ListDrift(query)->at(0).state(), "drifted") << "another host's end";
-  clock_.Advance(absl::Seconds(1));
-  const HostState none = State("none");
-  ReportCommit end = Commit(host.id, 2, State("kernel"), &none);
-  AddEvent(end, 7, v1::DriftEvent::KIND_CORRECTED, 1);
-  ASSERT_THAT(Keep(end), IsOk());
-  const v1::Drift drift = store().ListDrift(query)->at(0);
-  EXPECT_EQ(drift.state(), "corrected");
-  EXPECT_EQ(drift.host_id(), "uuid-1");
-  EXPECT_EQ(drift.old_value(), "kernel");
-  EXPECT_EQ(drift.new_value(), "none");
-  EXPECT_EQ(drift.mode(), "enforce");
-  EXPECT_EQ(drift.host_time().seconds(), 1001);
-  EXPECT_EQ(drift.ended_host_time().seconds(), 1007);
-  EXPECT_EQ(drift.ended_server_time().seconds(), drift.server_time().seconds() + 1);
-}
-
-TEST_P(StoreContract, PagesAndFollowsDrift) {
-  const HostRow host = NewHost("uuid-1");
-  ReportCommit commit = Commit(host.id, 1, State("none"));
-  for (std::uint64_t i = 1; i <= 3; ++i) AddEvent(commit, i, v1::DriftEvent::KIND_DRIFTED);
-  ASSERT_THAT(Keep(commit), IsOk());
-  DriftQuery query;
-  query.limit = 2;
-  const std::vector<v1::Drift> newest = store().ListDrift(query).value();
-  ASSERT_THAT(newest, SizeIs(2));
-  EXPECT_GT(newest[0].cursor(), newest[1].cursor());
-  query.before_cursor = newest[1].cursor();
-  EXPECT_THAT(store().ListDrift(query).value(), SizeIs(1));
-  const HostState none = State("none");
-  ReportCommit end = Commit(host.id, 2, State("kernel"), &none);
-  AddEvent(end, 4, v1::DriftEvent::KIND_RESOLVED, 2);
-  ASSERT_THAT(Keep(end), IsOk());
-  DriftQuery follow;
-  follow.after_cursor = newest[0].cursor();
-  const std::vector<v1::Drift> news = store().ListDrift(follow).value();
-  ASSERT_THAT(news, SizeIs(1));
-  EXPECT_EQ(news[0].state(), "resolved");
-  EXPECT_EQ(news[0].host_time().seconds(), 1002);
-  follow.after_cursor = news[0].cursor();
-  EXPECT_THAT(store().ListDrift(follow).value(), IsEmpty());
-}
-
 TEST_P(StoreContract, KeepsFactsLivenessVersionAndQuarantine) {
   const HostRow host = NewHost("uuid-1");
   v1::Facts facts;
@@ -237,8 +182,8 @@ TEST_P(StoreContract, KeepsFactsLivenessVersionAndQuarantine) {
   store().CommitFacts(host.id, facts, FactsDigest(facts),
                       [done](absl::Status status) { done->set_value(std::move(status)); });
   ASSERT_THAT(done->get_future().get(), IsOk());
-  ASSERT_THAT(store().TouchHosts({{host.id, clock_.Now()}}), IsOk());
-  ASSERT_THAT(store().TouchHosts({{host.id, clock_.Now() - absl::Hours(1)}}), IsOk());
+  ASSERT_THAT(store().TouchHosts({{host.id, clock_.Now(), "", "", 0}}), IsOk());
+  ASSERT_THAT(store().TouchHosts({{host.id, clock_.Now() - absl::Hours(1), "", "", 0}}), IsOk());
   ASSERT_THAT(store().SetHostVersion(host.id, "0.1.0"), IsOk());
   ASSERT_THAT(store().QuarantineHost(host.id, By("host.quarantine")), IsOk());
   ASSERT_OK_AND_ASSIGN(const HostRow row, store().FindHost("uuid-1"));
@@ -250,6 +195,19 @@ TEST_P(StoreContract, KeepsFactsLivenessVersionAndQuarantine) {
   EXPECT_THAT(store().QuarantineHost(99, By("host.quarantine")),
               StatusIs(absl::StatusCode::kNotFound, testing::_));
   EXPECT_THAT(AuditOf("host.quarantine"), SizeIs(1));
+}
+
+TEST_P(StoreContract, KnowsUnderWhichPoliciesTheLastReportHolds) {
+  const HostRow host = NewHost("uuid-1");
+  ASSERT_THAT(Keep(Commit(host.id, 5, State("kernel"))), IsOk());
+  EXPECT_EQ(store().FindHost("uuid-1")->policy_digest, Sha256("policies"));
+  ASSERT_THAT(store().TouchHosts({{host.id, clock_.Now(), "later", "epoch-1", 5}}), IsOk());
+  EXPECT_EQ(store().FindHost("uuid-1")->policy_digest, "later");
+  ASSERT_THAT(store().TouchHosts({{host.id, clock_.Now(), "", "", 0},
+                                  {host.id, clock_.Now(), "other", "epoch-1", 4},
+                                  {host.id, clock_.Now(), "other", "epoch-2", 5}}),
+              IsOk());
+  EXPECT_EQ(store().FindHost("uuid-1")->policy_digest, "later") << "they speak of other reports";
 }
 
 TEST_P(StoreContract, NumbersPolicies) {
@@ -272,7 +230,11 @@ TEST_P(StoreContract, NumbersPolicies) {
   EXPECT_THAT(Put("base", "three", 6),
               StatusIs(absl::StatusCode::kAborted,
                        testing::AllOf(HasSubstr("version 6"), HasSubstr("version 7"))));
-  EXPECT_THAT(store().DeletePolicy("base", By("policy.delete")).value(), 7u);
+  Audit deletion = By("policy.delete");
+  deletion.after = Sha256("what is left");
+  EXPECT_THAT(store().DeletePolicy("base", deletion).value(), 7u);
+  EXPECT_EQ(AuditOf("policy.delete").front().before(), Sha256("two"));
+  EXPECT_EQ(AuditOf("policy.delete").front().after(), "") << "of this policy nothing is left";
   EXPECT_THAT(store().PoliciesInForce().value(), IsEmpty());
   EXPECT_THAT(store().GetPolicy("base", 0), StatusIs(absl::StatusCode::kNotFound, testing::_));
   EXPECT_EQ(store().GetPolicy("base", 1)->yaml, "one") << "versions stay";

@@ -100,6 +100,39 @@ TEST(Durability, RestoredStateLosesNoDriftAndDoublesNone) {
   for (const Json& row : server.CtlJson({"drift", "list"})) EXPECT_EQ(row["state"], "corrected");
 }
 
+// The host keeps its newer policies, rightly, and was shown compliant with the older ones.
+TEST(Durability, ServerRestoredFromACopyDoesNotCallAHostCompliantThatIsAheadOfIt) {
+  Server server;
+  server.Start();
+  Host host("web-01");
+  host.Join(server);
+  const std::string kAutoReboot =
+      "apiVersion: dumpwarden/v1\nkind: DumpPolicy\nmetadata: { name: base }\nspec:\n  settings: ";
+  const auto stands = [&](const std::string& state, const char* policies) {
+    const std::string sums = server.Ctl({"compliance", "summary", "-o", "csv"}).out;
+    return sums.find(absl::StrCat("hosts,", state, ",1")) != std::string::npos &&
+           sums.find(absl::StrCat("settings,", state, ",1")) != std::string::npos &&
+           server.CtlJson({"host", "list"})[0]["policies"] == policies;
+  };
+  server.Apply(kAutoReboot + "{ dump.auto-reboot: on }\n");
+  ASSERT_TRUE(Eventually([&] { return stands("compliant", "current"); }));
+  server.Kill(SIGTERM);
+  // One file, as an administrator copies it.
+  const std::filesystem::path file = server.folder() + "/store.db";
+  const std::filesystem::path copy = server.folder() + "/copy.db";
+  std::filesystem::copy(file, copy);
+  server.Start();
+  server.Apply(kAutoReboot + "{ dump.auto-reboot: off }\n");
+  ASSERT_TRUE(Eventually([&] { return host.Value("AutoReboot") == "dword:00000000"; }));
+  server.Kill(SIGTERM);
+  std::filesystem::copy(copy, file, std::filesystem::copy_options::overwrite_existing);
+  server.Start();
+  EXPECT_TRUE(Eventually([&] {
+    return stands("unknown", "outdated") && server.Err().find("newer-policy") != std::string::npos;
+  })) << server.Err();
+  EXPECT_EQ(server.CtlJson({"compliance", "report"})[0]["host_state"], "unknown");
+}
+
 class CutOff : public testing::TestWithParam<const char*> {};
 
 TEST_P(CutOff, ApplyEndsAllNewOrAllOldAtTheNextStart) {

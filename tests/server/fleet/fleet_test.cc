@@ -136,6 +136,10 @@ class FleetTest : public testing::Test {
     FleetOptions options;
     options.max_sessions = 8;
     options.on_drift = [this] { ++drifts_; };
+    options.on_refused = [this](const std::string& word, const std::string& host,
+                                const std::string& detail) {
+      refused_.push_back(absl::StrCat(word, " ", host, " ", detail));
+    };
     fleet_ = MakeFleet(*store_, clock_, *random_, options);
     host_ = Enroll(kUuid);
   }
@@ -202,6 +206,7 @@ class FleetTest : public testing::Test {
   const std::unique_ptr<Random> random_ = MakeSystemRandom();
   std::unique_ptr<Store> store_;
   std::atomic<int> drifts_ = 0;
+  std::vector<std::string> refused_;
   std::unique_ptr<Fleet> fleet_;
   HostRow host_;
 };
@@ -273,6 +278,7 @@ TEST_F(FleetTest, SendsAwayWhatIsOutOfTurnOrTooMuch) {
       {"a second Hello", true, HelloOf("one")},
       {"more cells than any table has", true, cells},
       {"an epoch that is none", true, epoch},
+      {"a report without a number", true, FullReport(0, StateOf(v1::STATUS_COMPLIANT))},
       {"a full report whose digest is not its own", true, lie},
       {"more policies asked for than there can be", true, request},
   };
@@ -376,12 +382,97 @@ TEST_F(FleetTest, KeepsNoFactsThatAreTooLong) {
     test.spoil(*message.mutable_facts());
     FakeStream stream;
     const SessionId id = Hello(stream, "one");
+    stream.Take();
     fleet_->OnMessage(id, message);
     stream.AwaitAnswer(2);
+    EXPECT_EQ(stream.closed(), Goodbye::REASON_UNSPECIFIED) << "its reports are worth having";
+    const auto sent = stream.Take();
+    ASSERT_EQ(sent.size(), 1u);
+    EXPECT_THAT(sent[0].notice().message(), testing::HasSubstr(test.why));
+    AckTo(stream, id, CheckIn(0, {}));
+    fleet_->Tick();
+    EXPECT_THAT(std::exchange(refused_, {}),
+                testing::ElementsAre(testing::AllOf(testing::StartsWith("facts " + host_.uuid),
+                                                    testing::HasSubstr(test.why))));
+    fleet_->OnClosed(id);
+  }
+  EXPECT_EQ(Row().facts_digest, "");
+}
+
+TEST_F(FleetTest, TakesNoHelloThatIsTooLong) {
+  const struct {
+    const char* why;
+    std::function<void(v1::Hello&)> spoil;
+  } cases[] = {
+      {"epoch", [](auto& h) { h.set_epoch("short"); }},
+      {"catalog_digest", [](auto& h) { h.set_catalog_digest(std::string(1000, 'x')); }},
+      {"boot.id", [](auto& h) { h.mutable_boot()->set_id(std::string(257, 'x')); }},
+      {"boot.at", [](auto& h) { h.mutable_boot()->mutable_at()->set_seconds(-1); }},
+      {"host_name", [](auto& h) { h.set_host_name(std::string(257, 'x')); }},
+  };
+  for (const auto& test : cases) {
+    SCOPED_TRACE(test.why);
+    v1::AgentMessage hello = HelloOf("one");
+    test.spoil(*hello.mutable_hello());
+    FakeStream stream;
+    const SessionId id = Open(Row(), stream);
+    fleet_->OnMessage(id, hello);
     EXPECT_EQ(stream.closed(), Goodbye::REASON_PROTOCOL);
     EXPECT_THAT(stream.message(), testing::HasSubstr(test.why));
     fleet_->OnClosed(id);
   }
+}
+
+// An admin saw a host that comes and goes, and no word of why.
+TEST_F(FleetTest, SaysWhomItTurnsAwayAndWhy) {
+  FakeStream stream;
+  const SessionId id = Hello(stream, "one");
+  fleet_->OnMessage(id, FullReport(0, StateOf(v1::STATUS_COMPLIANT)));
+  fleet_->OnClosed(id);
+  ASSERT_THAT(store_->QuarantineHost(host_.id, {"test", "", "host.quarantine", "", "", "", ""}),
+              IsOk());
+  FakeStream clone;
+  fleet_->OnClosed(Open(Row(), clone));
+  HostRow revoked = host_;
+  revoked.revoked = true;
+  FakeStream late;
+  fleet_->OnClosed(Open(revoked, late));
+  EXPECT_TRUE(refused_.empty()) << "not under the lock";
+  fleet_->Tick();
+  const std::string uuid = host_.uuid;
+  EXPECT_THAT(refused_, testing::ElementsAre(
+                            "protocol " + uuid + " sequence: 0; reports are numbered from 1",
+                            testing::StartsWith("quarantined " + uuid + " two live hosts"),
+                            testing::StartsWith("revoked " + uuid + " this host was revoked")));
+  fleet_->Drain();
+  fleet_->Tick();
+  EXPECT_EQ(refused_.size(), 3u) << "each once; to go down is no refusal";
+}
+
+// The server's database was restored from an older copy.
+TEST_F(FleetTest, SaysOnceThatAHostHasANewerPolicy) {
+  PolicyRow policy;
+  policy.name = "base";
+  policy.version = 3;
+  policy.yaml = "apiVersion: dumpwarden/v1\n";
+  policy.digest = Sha256(policy.yaml);
+  ASSERT_THAT(store_->PutPolicies({policy}, {"test", "", "policy.apply", "base", "", "", ""}),
+              IsOk());
+  HostState state = StateOf(v1::STATUS_COMPLIANT);
+  state.findings[0].set_policy("base");
+  state.findings[0].set_policy_version(3);
+  FakeStream stream;
+  const SessionId id = Hello(stream, "one");
+  AckTo(stream, id, FullReport(1, state));
+  fleet_->Tick();
+  EXPECT_THAT(refused_, testing::IsEmpty());
+  state.findings[0].set_policy_version(5);
+  AckTo(stream, id, FullReport(2, state));
+  AckTo(stream, id, FullReport(3, state));
+  fleet_->Tick();
+  ASSERT_EQ(refused_.size(), 1u);
+  EXPECT_THAT(refused_[0], testing::AllOf(testing::StartsWith("newer-policy " + host_.uuid),
+                                          testing::HasSubstr("base version 5")));
 }
 
 TEST_F(FleetTest, AcknowledgesAfterTheCommit) {
@@ -532,13 +623,36 @@ TEST_F(FleetTest, QuarantinesBothWhenTheOldOneLives) {
   EXPECT_EQ(third.closed(), Goodbye::REASON_QUARANTINED);
 }
 
-TEST_F(FleetTest, TakesTheSameProcessBackWithoutAQuestion) {
-  FakeStream first, second;
-  Hello(first, "one");
+TEST_F(FleetTest, TakesTheSameProcessBackWhenItsOldStreamIsDead) {
+  FakeStream first, second, third;
+  const SessionId one = Hello(first, "one");
   Hello(second, "one");
-  EXPECT_EQ(first.closed(), Goodbye::REASON_REPLACED);
+  EXPECT_TRUE(second.Take().empty()) << "it waits";
+  fleet_->OnClosed(one);
   EXPECT_FALSE(second.Take().empty());
+  Hello(third, "one");
+  clock_.Advance(absl::Seconds(10));
+  fleet_->Tick();
+  EXPECT_EQ(second.closed(), Goodbye::REASON_REPLACED) << "half open";
+  EXPECT_FALSE(third.Take().empty());
   EXPECT_FALSE(Row().quarantined);
+}
+
+// A machine that was copied while it ran has the same nonce in memory: the two took turns for ever.
+TEST_F(FleetTest, QuarantinesAMachineAndTheCopyOfItsMemory) {
+  FakeStream first, second;
+  const SessionId one = Hello(first, "one");
+  first.Take();
+  Hello(second, "one");
+  const auto probe = first.Take();
+  ASSERT_EQ(probe.size(), 1u);
+  v1::AgentMessage reply;
+  reply.mutable_probe_reply()->set_nonce(probe[0].probe().nonce());
+  reply.mutable_probe_reply()->set_instance("one");
+  fleet_->OnMessage(one, reply);
+  EXPECT_EQ(first.closed(), Goodbye::REASON_QUARANTINED);
+  EXPECT_EQ(second.closed(), Goodbye::REASON_QUARANTINED);
+  EXPECT_TRUE(Row().quarantined);
 }
 
 TEST_F(FleetTest, TakesNoForgedProbeReplyForAnAnswer) {
@@ -592,10 +706,10 @@ TEST_F(FleetTest, GivesDocumentsByDigestAndIsSilentAboutOthers) {
   FakeStream stream;
   const SessionId id = Hello(stream, "one");
   v1::AgentMessage request;
-  request.mutable_policy_request()->add_digests(policy.digest);
+  for (int i = 0; i < 999; ++i) request.mutable_policy_request()->add_digests(policy.digest);
   request.mutable_policy_request()->add_digests(std::string(32, 'x'));
   const auto sent = Ask(stream, id, request);
-  ASSERT_EQ(sent.size(), 1u);
+  ASSERT_EQ(sent.size(), 1u) << "once, however often it was asked for";
   EXPECT_EQ(sent[0].policy_document().name(), "base");
   EXPECT_EQ(sent[0].policy_document().yaml(), policy.yaml);
 }

@@ -6,16 +6,19 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <set>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/digest.h"
 #include "core/policy/facts.h"
 #include "core/reconcile/observe.h"
+#include "core/reconcile/status.h"
 #include "platform/system.h"
 #include "server/fleet/compliance.h"
 #include "server/fleet/hosts.h"
 #include "server/fleet/planning.h"
+#include "server/fleet/policy_push.h"
 #include "server/store/sqlite_store.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_folders.h"
@@ -38,6 +41,15 @@ std::string PolicyYaml(const std::string& name, int priority, const std::string&
                       selector.empty() ? "" : absl::StrCat("  selector: ", selector, "\n"),
                       "  settings:\n    ", settings, "\n");
 }
+
+class SilentStream final : public SessionOut {
+ public:
+  void Send(std::shared_ptr<const std::string> /*bytes*/) override {}
+  void SendLatest(std::shared_ptr<const std::string> /*bytes*/) override {}
+  void Close(const v1::Goodbye& /*goodbye*/) override {}
+  void Abort() override {}
+  void ReadNext() override {}
+};
 
 class PoliciesTest : public testing::Test {
  protected:
@@ -78,6 +90,7 @@ class PoliciesTest : public testing::Test {
     finding.set_mode(v1::MODE_ENFORCE);
     finding.set_status(status);
     commit.state_digest = StateDigest(commit.state);
+    commit.policy_digest = DigestInForce();
     commit.report = MakeReport(nullptr, commit.state);
     commit.received = clock_.Now();
     store_->CommitFacts(host.id, facts, FactsDigest(facts), [](absl::Status) {});
@@ -96,6 +109,71 @@ class PoliciesTest : public testing::Test {
       source.set_yaml(yaml);
     }
     return policies_->Apply(request, kAlice);
+  }
+
+  std::string DigestInForce() {
+    const auto push = LoadPolicyPush(*store_);
+    EXPECT_THAT(push, IsOk());
+    return push.ok() ? (*push)->digest : "";
+  }
+
+  // The session of a host that has reported.
+  SessionId Connect(const HostRow& host, SessionOut& stream) {
+    const HostRow row = *store_->FindHost(host.uuid);
+    const SessionId session = fleet_->OnOpened(row, absl::InfiniteFuture(), stream);
+    v1::AgentMessage message;
+    v1::Hello& hello = *message.mutable_hello();
+    hello.set_protocol_min(1);
+    hello.set_protocol_max(1);
+    hello.set_instance("one");
+    hello.set_epoch(row.epoch);
+    hello.set_acknowledged(row.sequence);
+    hello.set_state_digest(row.state_digest);
+    hello.set_policy_digest(row.policy_digest);
+    fleet_->OnMessage(session, message);
+    return session;
+  }
+
+  void CheckIn(const HostRow& host, SessionId session, const std::string& policy_digest) {
+    const HostRow row = *store_->FindHost(host.uuid);
+    v1::AgentMessage message;
+    message.mutable_check_in()->set_sequence(row.sequence);
+    message.mutable_check_in()->set_state_digest(row.state_digest);
+    message.mutable_check_in()->set_policy_digest(policy_digest);
+    fleet_->OnMessage(session, message);
+  }
+
+  // What four commands say of the one host: list and show, summary, report, explain.
+  std::set<std::string> Verdicts(const HostRow& host) {
+    std::set<std::string> words = {hosts_->List({})->hosts(0).state()};
+    v1::GetHostRequest get;
+    get.set_host(host.uuid);
+    const v1::GetHostResponse shown = *hosts_->Get(get);
+    words.insert(shown.host().state());
+    for (const v1::Finding& f : shown.findings()) words.emplace(StatusWord(f.status()));
+    const v1::SummarizeComplianceResponse sums = *SummarizeCompliance(*store_, *hosts_, {});
+    for (const auto& entry : sums.states()) words.insert(entry.first);
+    for (const auto& entry : sums.findings()) words.insert(entry.first);
+    const std::vector<v1::HostFinding> rows = *ReportCompliance(*store_, *hosts_, {});
+    for (const v1::HostFinding& row : rows) {
+      words.insert(row.host_state());
+      words.emplace(StatusWord(row.finding().status()));
+    }
+    v1::ExplainHostRequest explain;
+    explain.set_host(host.uuid);
+    explain.set_setting("dump.type");
+    const v1::ExplainHostResponse explained = *ExplainHost(*store_, *hosts_, explain);
+    words.insert(explained.host().state());
+    for (const v1::Finding& f : explained.settings(0).findings()) {
+      words.emplace(StatusWord(f.status()));
+    }
+    return words;
+  }
+
+  std::string PoliciesOf(const HostRow& host) {
+    v1::GetHostRequest request;
+    request.set_host(host.uuid);
+    return hosts_->Get(request)->host().policies();
   }
 
   std::size_t InForce() { return store_->PoliciesInForce()->size(); }
@@ -272,27 +350,94 @@ TEST_F(PoliciesTest, SumsUpTheWorstTheSilentAndTheQuarantined) {
   EXPECT_THAT(hosts_->List(request), StatusIs(absl::StatusCode::kInvalidArgument, testing::_));
 }
 
-class SilentStream final : public SessionOut {
- public:
-  void Send(std::shared_ptr<const std::string> /*bytes*/) override {}
-  void SendLatest(std::shared_ptr<const std::string> /*bytes*/) override {}
-  void Close(const v1::Goodbye& /*goodbye*/) override {}
-  void Abort() override {}
-  void ReadNext() override {}
-};
+using Words = std::set<std::string>;
+
+// A host without the policies in force was shown compliant.
+TEST_F(PoliciesTest, SaysUnknownOfAHostThatHasOtherPoliciesThanThoseInForce) {
+  const HostRow host = Enroll("web-01");
+  Report(host, v1::STATUS_COMPLIANT);
+  EXPECT_EQ(Verdicts(host), Words{"compliant"});
+  EXPECT_EQ(PoliciesOf(host), "current");
+  ASSERT_THAT(Apply({PolicyYaml("base", 1, "dump.type: kernel")}), IsOk());
+  EXPECT_EQ(Verdicts(host), Words{"unknown"}) << "it is not connected: no grace";
+  v1::ReportComplianceRequest request;
+  request.set_status("compliant");
+  EXPECT_THAT(*ReportCompliance(*store_, *hosts_, request), testing::IsEmpty());
+  request.set_status("unknown");
+  ASSERT_EQ(ReportCompliance(*store_, *hosts_, request)->size(), 1u);
+  EXPECT_THAT(ReportCompliance(*store_, *hosts_, request)->front().finding().reason(),
+              AllOf(HasSubstr("was compliant"), HasSubstr("other policies")));
+}
+
+TEST_F(PoliciesTest, GivesAConnectedHostTheTimeOfACheckInToTakePolicies) {
+  const HostRow host = Enroll("web-01");
+  Report(host, v1::STATUS_COMPLIANT);
+  SilentStream stream;
+  const SessionId session = Connect(host, stream);
+  ASSERT_THAT(Apply({PolicyYaml("base", 1, "dump.type: kernel")}), IsOk());
+  EXPECT_EQ(Verdicts(host), Words{"compliant"}) << "apply does not make everything unknown";
+  EXPECT_EQ(PoliciesOf(host), "pending");
+  clock_.Advance(absl::Seconds(81));
+  EXPECT_EQ(PoliciesOf(host), "pending");
+  clock_.Advance(absl::Seconds(1));
+  CheckIn(host, session, std::string(32, 'o'));
+  EXPECT_EQ(Verdicts(host), Words{"unknown"}) << "it refuses them, or is an older program";
+  EXPECT_EQ(PoliciesOf(host), "outdated");
+  CheckIn(host, session, DigestInForce());
+  EXPECT_EQ(Verdicts(host), Words{"compliant"}) << "they find the same";
+  fleet_->Tick();
+  EXPECT_EQ(store_->FindHost(host.uuid)->policy_digest, DigestInForce());
+  fleet_->OnClosed(session);
+  EXPECT_EQ(Verdicts(host), Words{"compliant"}) << "gone, and still known";
+}
+
+TEST_F(PoliciesTest, GivesNoTimeToAHostThatComesWithOldPolicies) {
+  const HostRow host = Enroll("web-01");
+  Report(host, v1::STATUS_COMPLIANT);
+  ASSERT_THAT(Apply({PolicyYaml("base", 1, "dump.type: kernel")}), IsOk());
+  SilentStream stream;
+  clock_.Advance(absl::Seconds(1));
+  Connect(host, stream);
+  EXPECT_EQ(Verdicts(host), Words{"unknown"});
+}
+
+// Hosts were unknown, and what they had found long ago was counted as it was then.
+TEST_F(PoliciesTest, CountsWhatASilentHostFoundAsUnknownEverywhere) {
+  const HostRow host = Enroll("gone");
+  Report(host, v1::STATUS_COMPLIANT);
+  clock_.Advance(absl::Minutes(5));
+  EXPECT_EQ(Verdicts(host), Words{"unknown"});
+  const auto sums = *SummarizeCompliance(*store_, *hosts_, {});
+  EXPECT_EQ(sums.findings().at("unknown"), 1u);
+  EXPECT_THAT(ReportCompliance(*store_, *hosts_, {})->front().finding().reason(),
+              HasSubstr("not heard since 2026-11-22T17:00:00"));
+}
+
+// last_seen may be five minutes old when the server is killed; the limit is four.
+TEST_F(PoliciesTest, KnowsALiveHostAfterTheServerWasKilled) {
+  const HostRow host = Enroll("web-01");
+  Report(host, v1::STATUS_COMPLIANT);
+  SilentStream stream;
+  const SessionId session = Connect(host, stream);
+  fleet_->Tick();
+  clock_.Advance(kTouchEvery - absl::Seconds(1));
+  CheckIn(host, session, DigestInForce());
+  fleet_->Tick();  // nothing is due yet: the server is killed now
+  const auto fleet = MakeFleet(*store_, clock_, *random_);
+  const Hosts after(*store_, *fleet, clock_, absl::Minutes(4));
+  EXPECT_EQ(after.StateOf(*store_->FindHost(host.uuid)), "compliant");
+  clock_.Advance(absl::Minutes(4));
+  EXPECT_EQ(after.StateOf(*store_->FindHost(host.uuid)), "compliant") << "it has time to come back";
+  clock_.Advance(absl::Seconds(2));
+  EXPECT_EQ(after.StateOf(*store_->FindHost(host.uuid)), "unknown");
+}
 
 // Its agent hung, its connection stayed, and its last state was shown for ever.
 TEST_F(PoliciesTest, KnowsNothingOfAConnectedHostThatIsSilent) {
   const HostRow host = Enroll("hung");
   Report(host, v1::STATUS_COMPLIANT);
   SilentStream stream;
-  const SessionId session =
-      fleet_->OnOpened(*store_->FindHost(host.uuid), absl::InfiniteFuture(), stream);
-  v1::AgentMessage hello;
-  hello.mutable_hello()->set_protocol_min(1);
-  hello.mutable_hello()->set_protocol_max(1);
-  hello.mutable_hello()->set_instance("one");
-  fleet_->OnMessage(session, hello);
+  const SessionId session = Connect(host, stream);
   EXPECT_EQ(hosts_->StateOf(*store_->FindHost(host.uuid)), "compliant");
   clock_.Advance(absl::Minutes(5));
   EXPECT_TRUE(fleet_->IsConnected(host.id));
@@ -338,16 +483,16 @@ TEST_F(PoliciesTest, ChoosesByLabels) {
   Report(web, v1::STATUS_COMPLIANT);
   v1::ReportComplianceRequest request;
   request.set_label_selector("role=sql,site=b");
-  ASSERT_OK_AND_ASSIGN(const auto rows, ReportCompliance(*store_, request));
+  ASSERT_OK_AND_ASSIGN(const auto rows, ReportCompliance(*store_, *hosts_, request));
   ASSERT_EQ(rows.size(), 1u);
   EXPECT_EQ(rows[0].host(), "sql");
   request.set_label_selector("");
   request.set_status("compliant");
-  ASSERT_OK_AND_ASSIGN(const auto good, ReportCompliance(*store_, request));
+  ASSERT_OK_AND_ASSIGN(const auto good, ReportCompliance(*store_, *hosts_, request));
   ASSERT_EQ(good.size(), 1u);
   EXPECT_EQ(good[0].host(), "web");
   request.set_label_selector("role");
-  EXPECT_THAT(ReportCompliance(*store_, request),
+  EXPECT_THAT(ReportCompliance(*store_, *hosts_, request),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("KEY=VALUE")));
 }
 

@@ -9,7 +9,9 @@
 
 #include "platform/sqlite.h"
 #include "server/store/group_commit.h"
+#include "server/store/schema.h"
 #include "tests/contract/store_contract.h"
+#include "tests/contract/store_drift_contract.h"
 #include "tests/support/temp_folder.h"
 
 namespace dumpwarden {
@@ -85,6 +87,58 @@ TEST_F(SqliteStoreTest, RefusesAFileOfANewerProgram) {
               IsOk());
   EXPECT_THAT(MakeSqliteStore(path_, clock_),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("version 99")));
+}
+
+// After a clean stop all that was acknowledged was in store.db-wal only.
+TEST_F(SqliteStoreTest, LeavesEverythingInOneFileWhenItGoes) {
+  {
+    ASSERT_OK_AND_ASSIGN(const auto store, MakeSqliteStore(path_, clock_));
+    for (int i = 0; i < 20; ++i) {
+      ASSERT_THAT(store->RecordAudit({}), IsOk());
+      ASSERT_THAT(store->ListAudit({}), IsOk());  // a reader that stays
+    }
+  }
+  struct stat wal {};
+  EXPECT_TRUE(stat((path_ + "-wal").c_str(), &wal) != 0 || wal.st_size == 0);
+  const std::string copy = folder_.File("copy.db");
+  std::ofstream(copy) << std::ifstream(path_).rdbuf();
+  ASSERT_OK_AND_ASSIGN(const auto store, MakeSqliteStore(copy, clock_));
+  EXPECT_THAT(store->ListAudit({}).value(), SizeIs(20));
+}
+
+TEST_F(SqliteStoreTest, OpensAFileOfEveryEarlierProgram) {
+  const std::vector<absl::string_view> all = Migrations();
+  for (std::size_t version = 1; version <= all.size(); ++version) {
+    SCOPED_TRACE(version);
+    const std::string path = folder_.File(absl::StrCat("v", version, ".db"));
+    {
+      ASSERT_OK_AND_ASSIGN(const auto db, Database::Open(path, Database::Durability::kFull));
+      ASSERT_THAT(db->Migrate({all.begin(), all.begin() + static_cast<std::ptrdiff_t>(version)}),
+                  IsOk());
+      ASSERT_THAT(
+          db->Execute("INSERT INTO host (host_id, uuid, name, host_key, enrolled) "
+                      "VALUES (1, 'u', 'web-01', x'00', 0); INSERT INTO host_state (host_id) "
+                      "VALUES (1); INSERT INTO drift_event VALUES (1, 1, x'65', 1, 1, 'dump.type', "
+                      "1, '', '', '', '', 0, 0, 0, 0), (2, 1, x'65', 2, 3, 'dump.type', 1, '', '', "
+                      "'', '', 0, 0, 1, 0)"),
+          IsOk());
+    }
+    ASSERT_OK_AND_ASSIGN(const auto store, MakeSqliteStore(path, clock_));
+    EXPECT_EQ(store->FindHost("u")->name, "web-01");
+    ASSERT_THAT(store->ListDrift({}).value(), SizeIs(1));
+    EXPECT_EQ(store->ListDrift({})->at(0).state(), "resolved");
+  }
+}
+
+// Asked every second, for as long as the server runs.
+TEST_F(SqliteStoreTest, FindsTheNewestOpenTokenByAnIndex) {
+  ASSERT_THAT(MakeSqliteStore(path_, clock_), IsOk());
+  ASSERT_OK_AND_ASSIGN(const auto db, Database::Open(path_, Database::Durability::kFull));
+  ASSERT_OK_AND_ASSIGN(Statement plan,
+                       db->Prepare("EXPLAIN QUERY PLAN SELECT MAX(expires) FROM token "
+                                   "WHERE used IS NULL AND expires > 1"));
+  ASSERT_THAT(plan.Step(), IsOk());
+  EXPECT_THAT(plan.Text(3), HasSubstr("token_open"));
 }
 
 TEST_F(SqliteStoreTest, RefusesWhatIsNoDatabase) {
