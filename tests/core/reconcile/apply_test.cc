@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,6 +23,7 @@
 namespace dumpwarden {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -203,6 +205,79 @@ TEST(Apply, RollingBackLeavesWhatSomebodyElseWroteMeanwhile) {
   EXPECT_EQ(host.registry.Get(kCrash, "AutoReboot"), DwordValue(1));
 }
 
+// What the report, the backup and the registry say of a value that another program changes while
+// the apply is at work, before the first value or just before its own is written.
+TEST(Apply, ValueThatAnotherProgramChangesMeanwhileIsPlannedForAnew) {
+  for (const bool elsewhere : {false, true}) {
+    SCOPED_TRACE(elsewhere ? "seen by Flush" : "seen before the write");
+    Host host;
+    bool done = false;
+    host.registry.Interfere([&](FakeRegistry& registry) {
+      if (done) return;
+      done = true;
+      if (elsewhere) registry.SetElsewhere(kCrash, "AutoReboot", DwordValue(9));
+      if (!elsewhere) registry.Set(kCrash, "AutoReboot", DwordValue(9));
+    });
+    const auto applied = host.Apply();
+    ASSERT_THAT(applied, IsOk());
+    EXPECT_EQ(host.registry.flushed(), NewState());
+    EXPECT_THAT(host.BackupText(applied->backup), HasSubstr("\"AutoReboot\"=dword:00000009\r\n"));
+    const auto& edits = applied->plan.edits;
+    const auto edit = std::find_if(edits.begin(), edits.end(),
+                                   [](const Edit& e) { return e.name == "AutoReboot"; });
+    ASSERT_NE(edit, edits.end());
+    EXPECT_EQ(edit->from, DwordValue(9));
+  }
+}
+
+TEST(Apply, GivesUpWhenAnotherProgramNeverStopsAndLeavesItsValue) {
+  Host host;
+  std::uint32_t theirs = 100;
+  host.registry.Interfere([&](FakeRegistry& registry) {
+    if (!registry.Get(kCrash, "FilterPages")) return;  // once a try: before the first deletion
+    registry.SetElsewhere(kCrash, "AutoReboot", DwordValue(++theirs));
+  });
+  EXPECT_THAT(host.Apply(),
+              StatusIs(absl::StatusCode::kAborted,
+                       AllOf(HasSubstr("AutoReboot was changed by another program meanwhile"),
+                             HasSubstr("everything is as before"))));
+  EXPECT_EQ(theirs, 103u) << "three tries";
+  EXPECT_EQ(host.registry.Get(kCrash, "AutoReboot"), DwordValue(103));
+  EXPECT_EQ(host.registry.Get(kCrash, "FilterPages"), DwordValue(1));
+  EXPECT_THAT(host.vfs.Paths(), ElementsAre(absl::StrCat(kPlace, "/lock")));
+}
+
+TEST(Apply, BackupThatRestoreCouldNotReadIsRefusedBeforeAnythingIsTouched) {
+  Host probe;
+  ASSERT_THAT(probe.Apply(), IsOk());
+  const std::size_t size = probe.vfs.Get(kBackup)->size();
+  Host host;
+  const auto applier = [&](std::size_t limit) {
+    return Applier(host.registry, host.folders, host.vfs, host.clock, {kPlace, "SYSTEM", limit});
+  };
+  EXPECT_THAT(applier(size - 1).Apply(host.desired, host.facts),
+              StatusIs(absl::StatusCode::kResourceExhausted,
+                       AllOf(HasSubstr(absl::StrCat(size)), HasSubstr("nothing was changed"))));
+  EXPECT_EQ(host.vfs.changes(), 0);
+  EXPECT_THAT(host.registry.log(), IsEmpty());
+  ASSERT_THAT(applier(size).Apply(host.desired, host.facts), IsOk());
+  EXPECT_THAT(applier(size - 1).Restore(kBackup),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr(kBackup)));
+  EXPECT_THAT(applier(2 * size).Restore(kBackup), IsOk()) << "its own is larger";
+  EXPECT_EQ(host.registry.flushed(), OldState());
+}
+
+TEST(Apply, FolderThatCannotBeRemovedDoesNotStopTheRollBack) {
+  Host host;
+  host.registry.IgnoreWritesOf(kCrash, "DumpFile");
+  host.folders.MakeUnremovable("D:\\Dumps");
+  EXPECT_THAT(host.Apply(),
+              StatusIs(absl::StatusCode::kDataLoss,
+                       AllOf(HasSubstr("everything is as before"), HasSubstr("D:\\Dumps"))));
+  EXPECT_EQ(host.registry.flushed(), OldState());
+  EXPECT_FALSE(host.vfs.Get(kUndo).has_value());
+}
+
 // Walks a fault through every call that an apply makes.  Returns how many there were.
 template <typename Arm, typename Check>
 int WalkFaults(Arm arm, Check check) {
@@ -290,6 +365,18 @@ TEST(Recover, KilledWhileRecoveringItIsFinishedLater) {
   }
 }
 
+TEST(Recover, FolderThatCannotBeRemovedIsNoFailure) {
+  Host host;
+  ASSERT_THAT(host.Apply(), IsOk());
+  ASSERT_THAT(host.vfs.Rename(absl::StrCat(kBackup, ".undo"), kUndo), IsOk());
+  host.folders.MakeUnremovable("D:\\Dumps");
+  Applier applier = host.MakeApplier();
+  EXPECT_THAT(applier.Recover(), IsOk());
+  EXPECT_THAT(applier.left_folders(), ElementsAre("D:\\Dumps"));
+  EXPECT_EQ(host.registry.flushed(), OldState());
+  EXPECT_FALSE(host.vfs.Get(kUndo).has_value());
+}
+
 TEST(Recover, LeavesCellsThatSomebodyElseChangedSince) {
   Host host;
   ASSERT_THAT(host.Apply(), IsOk());
@@ -318,7 +405,7 @@ TEST(Recover, DamagedRecordIsAnErrorThatSaysWhatToDo) {
                                  flipped, FormatUndo(foreign)}) {
     host.vfs.Put(kUndo, bad);
     EXPECT_THAT(host.Recover(), StatusIs(absl::StatusCode::kDataLoss,
-                                         testing::AllOf(HasSubstr(kUndo), HasSubstr("by hand"))));
+                                         AllOf(HasSubstr(kUndo), HasSubstr("by hand"))));
     EXPECT_THAT(host.Apply().status(), IsOk()) << "matching: nothing to do";
   }
 }
@@ -330,9 +417,8 @@ TEST(Recover, APlantedRecordRemovesNothing) {
   v1::UndoRecord planted;
   planted.set_backup("/tmp/precious.txt");
   host.vfs.Put(kUndo, FormatUndo(planted));
-  EXPECT_THAT(host.Apply(),
-              StatusIs(absl::StatusCode::kDataLoss,
-                       testing::AllOf(HasSubstr(kUndo), HasSubstr("/tmp/precious.txt"))));
+  EXPECT_THAT(host.Apply(), StatusIs(absl::StatusCode::kDataLoss,
+                                     AllOf(HasSubstr(kUndo), HasSubstr("/tmp/precious.txt"))));
   EXPECT_EQ(host.vfs.Get("/tmp/precious.txt"), "kept");
   planted.set_backup("backup-1.reg");
   planted.add_folders("D:\\Victim");
@@ -367,6 +453,51 @@ TEST(Restore, BringsBackTheExactStateAbsentValuesIncluded) {
   ASSERT_THAT(again, IsOk());
   EXPECT_EQ(again->backup, "");
   EXPECT_EQ(host.vfs.changes(), changes);
+}
+
+TEST(Restore, FolderThatCannotBeSeenOrRemovedIsSaidAndDoesNotStopIt) {
+  for (const bool seen : {true, false}) {
+    SCOPED_TRACE(seen);
+    Host host;
+    ASSERT_THAT(host.Apply(), IsOk());
+    if (seen) host.folders.MakeUnremovable("D:\\Dumps");
+    if (!seen) host.folders.MakeUnreadable("D:\\Dumps");
+    const auto restored = host.Restore(kBackup);
+    ASSERT_THAT(restored, IsOk());
+    EXPECT_THAT(restored->unseen, ElementsAre("D:\\Dumps"));
+    EXPECT_EQ(host.registry.flushed(), OldState());
+  }
+}
+
+TEST(Restore, DeletesNothingThatIsNoLongerWhatItsApplyWrote) {
+  Host host;
+  ASSERT_THAT(host.Apply(), IsOk());
+  host.registry.Set(kCrash, "DumpFile", ExpandSzValue("E:\\X.DMP"));
+  const auto changed = host.registry.flushed();
+  const int changes = host.vfs.changes();
+  EXPECT_THAT(host.Restore(kBackup),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       AllOf(HasSubstr("-1.reg:"), HasSubstr("DumpFile, which is "),
+                             HasSubstr("E:\\X.DMP"), HasSubstr("by hand"))));
+  EXPECT_EQ(host.registry.flushed(), changed) << "AutoReboot too";
+  EXPECT_EQ(host.vfs.changes(), changes);
+  host.registry.Unset(kCrash, "DumpFile");
+  ASSERT_THAT(host.Restore(kBackup), IsOk());
+  EXPECT_EQ(host.registry.flushed(), OldState());
+}
+
+TEST(Restore, ValueThatAnotherProgramChangesMeanwhileIsInItsOwnBackup) {
+  Host host;
+  ASSERT_THAT(host.Apply(), IsOk());
+  bool done = false;
+  host.registry.Interfere([&](FakeRegistry& registry) {
+    if (!done) registry.SetElsewhere(kCrash, "AutoReboot", DwordValue(9));
+    done = true;
+  });
+  const auto restored = host.Restore(kBackup);
+  ASSERT_THAT(restored, IsOk());
+  EXPECT_EQ(host.registry.flushed(), OldState());
+  EXPECT_THAT(host.BackupText(restored->backup), HasSubstr("\"AutoReboot\"=dword:00000009\r\n"));
 }
 
 TEST(Restore, CanItselfBeRestored) {
