@@ -100,7 +100,8 @@ absl::Status Applier::CheckDeletion(const RegLine& line, const CellValue& now,
   const absl::Status changed = AtLine(
       path, line.mark,
       absl::StrCat("deletes ", cell_text, ", which is ", ValueText(now), " now and no longer ",
-                   ValueText(after), " as its apply wrote it, so nothing was restored; restore the "
+                   ValueText(after),
+                   " as its apply wrote it, so nothing was restored; restore the "
                    "newer backups first, or delete the value by hand, or delete the line to keep "
                    "the value"));
   return absl::FailedPreconditionError(changed.message());
