@@ -97,8 +97,8 @@ absl::Status ReplaceFile(Vfs& vfs, const std::string& path, absl::string_view ex
   if (status.ok()) {
     status = vfs.Exchange(temp, path);
     exchanged = status.ok();
+    if (absl::IsUnimplemented(status)) status = RenameOver(vfs, temp, path, expected);
   }
-  if (absl::IsUnimplemented(status)) status = RenameOver(vfs, temp, path, expected);
   if (!status.ok()) {
     vfs.Remove(temp).IgnoreError();  // the first failure is the one to tell
     return status;
