@@ -135,6 +135,16 @@ class SystemVfs : public Vfs {
     return SystemError(absl::StrCat("rename ", from, " to"), to, errno);
   }
 
+  absl::Status Exchange(const std::string& a, const std::string& b) override {
+    if (renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE) == 0) {
+      return absl::OkStatus();
+    }
+    const int error = errno;
+    const absl::Status status = SystemError(absl::StrCat("exchange ", a, " with"), b, error);
+    const bool unable = error == EINVAL || error == ENOSYS || error == EOPNOTSUPP;
+    return unable ? absl::UnimplementedError(status.message()) : status;
+  }
+
   absl::Status Remove(const std::string& path) override {
     if (unlink(path.c_str()) == 0 || errno == ENOENT) return absl::OkStatus();
     return SystemError("remove", path, errno);

@@ -236,9 +236,7 @@ absl::StatusOr<RegistryValue> Hive::ValueAt(std::size_t value, absl::string_view
 absl::StatusOr<std::string> Hive::NameOf(std::size_t value, absl::string_view key) {
   const Malloced<char> name(hivex_value_key(hive_, value));
   if (name == nullptr) return Broken(key);
-  const absl::StatusOr<std::string> wide = Utf8ToUtf16Le(name.get());
-  const std::size_t length = hivex_value_key_len(hive_, value);
-  if (!wide.ok() || (length != wide->size() && length != wide->size() / 2)) {
+  if (hivex_value_key_len(hive_, value) != std::strlen(name.get())) {  // both count UTF-8
     return absl::UnimplementedError(absl::StrCat(
         file_, ": a value at key ", key, " has a name that cannot be written back unchanged"));
   }

@@ -113,7 +113,8 @@ absl::Status HiveRegistry::Reload() {
                       now.changed_ns == then.changed_ns;
     if (!same) RETURN_IF_ERROR(Load(file));
   }
-  return FindControlSet();
+  ASSIGN_OR_RETURN(control_set_, ControlSetOf(*files_.front().hive));
+  return absl::OkStatus();
 }
 
 // libhivex leaves the times of keys as they are, so they say nothing.
@@ -127,7 +128,7 @@ std::vector<std::string> HiveRegistry::Warnings() {
         "hive ", file.path, " is dirty (", file.hive->dirt(),
         "): Windows will replay its transaction logs first, so values may be older than it sees"));
   }
-  if (!select_warning_.empty()) warnings.push_back(select_warning_);
+  if (!control_set_.warning.empty()) warnings.push_back(control_set_.warning);
   warnings.insert(warnings.end(), copies_.begin(), copies_.end());
   return warnings;
 }
@@ -157,38 +158,36 @@ absl::Status HiveRegistry::Load(File& file) {
   return absl::OkStatus();
 }
 
-absl::Status HiveRegistry::FindControlSet() {
-  Hive& system = *files_.front().hive;
+absl::StatusOr<HiveRegistry::ControlSet> HiveRegistry::ControlSetOf(Hive& system) const {
   const auto select = [&system](const char* name) -> absl::StatusOr<std::uint32_t> {
     ASSIGN_OR_RETURN(const std::optional<RegistryValue> value, system.Read("Select", name));
     return value ? AsDword(*value).value_or(0) : 0;
   };
   ASSIGN_OR_RETURN(const std::uint32_t current, select("Current"));
   ASSIGN_OR_RETURN(const std::uint32_t next, select("Default"));
-  control_set_ = absl::StrFormat("ControlSet%03u", current);
-  ASSIGN_OR_RETURN(const bool exists, system.HasKey(control_set_));
+  ControlSet set{absl::StrFormat("ControlSet%03u", current), ""};
+  ASSIGN_OR_RETURN(const bool exists, system.HasKey(set.key));
   if (current == 0 || !exists) {
     return absl::FailedPreconditionError(absl::StrCat(
         files_.front().path, ": not the SYSTEM hive of a Windows: ",
         current == 0 ? std::string("it has no Select\\Current")
-                     : absl::StrCat("Select\\Current names ", control_set_, ", which is not there"),
+                     : absl::StrCat("Select\\Current names ", set.key, ", which is not there"),
         "; give the hive \\Windows\\System32\\config\\SYSTEM"));
   }
-  select_warning_.clear();
   if (next != current) {
-    select_warning_ = absl::StrFormat(
+    set.warning = absl::StrFormat(
         "Select\\Default is %u and Select\\Current is %u: the next start uses ControlSet%03u, what "
         "is read and written here is %s",
-        next, current, next, control_set_);
+        next, current, next, set.key);
   }
-  return absl::OkStatus();
+  return set;
 }
 
 absl::StatusOr<HiveRegistry::Place> HiveRegistry::Locate(absl::string_view key) {
   if (absl::StartsWithIgnoreCase(key, kSystem)) {
     const absl::string_view rest = key.substr(kSystem.size());
     const bool current = dumpwarden::EqualsIgnoreCase(rest, kCurrent) || IsBelow(rest, kCurrent);
-    return Place{&files_[0], current ? absl::StrCat(control_set_, rest.substr(kCurrent.size()))
+    return Place{&files_[0], current ? absl::StrCat(control_set_.key, rest.substr(kCurrent.size()))
                                      : std::string(rest)};
   }
   if (absl::StartsWithIgnoreCase(key, kSoftware) && files_.size() > 1) {
@@ -213,64 +212,81 @@ absl::StatusOr<bool> HiveRegistry::IsEmpty(const Place& place) {
     if (dumpwarden::EqualsIgnoreCase(edit.key, place.key)) names.push_back(edit.name);
     if (IsBelow(edit.key, place.key)) children.push_back(edit.key);
   }
-  const absl::string_view control_set = control_set_;
-  const auto full = [&](const std::string& key) {
-    const bool current = IsBelow(key, control_set);
-    return absl::StrCat(place.file == &files_[0] ? kSystem : kSoftware,
-                        current ? kCurrent : absl::string_view(key),
-                        current ? absl::string_view(key).substr(control_set.size()) : "");
-  };
   for (const std::string& name : names) {
-    ASSIGN_OR_RETURN(const auto value, Read(full(place.key), name));
+    ASSIGN_OR_RETURN(const auto value, Read(FullKey(*place.file, place.key), name));
     if (value) return false;
   }
   for (const std::string& child : children) {
-    ASSIGN_OR_RETURN(const bool exists, HasKey(full(child)));
+    ASSIGN_OR_RETURN(const bool exists, HasKey(FullKey(*place.file, child)));
     if (exists) return false;
   }
   return true;
 }
 
-absl::Status HiveRegistry::CheckWritable(absl::string_view key) {
-  ASSIGN_OR_RETURN(const Place place, Locate(key));
-  return CheckClean(*place.file);
+std::string HiveRegistry::FullKey(const File& file, absl::string_view key) const {
+  const bool current = &file == &files_[0] && IsBelow(key, control_set_.key);
+  return absl::StrCat(&file == &files_[0] ? kSystem : kSoftware, current ? kCurrent : key,
+                      current ? key.substr(control_set_.key.size()) : "");
 }
 
-absl::Status HiveRegistry::CheckClean(const File& file) const {
-  const std::string& dirt = file.hive->dirt();
+absl::Status HiveRegistry::CheckWritable(absl::string_view key) {
+  ASSIGN_OR_RETURN(const Place place, Locate(key));
+  return CheckClean(*place.file->hive, place.file->path);
+}
+
+absl::Status HiveRegistry::CheckClean(const Hive& hive, const std::string& path) const {
+  const std::string& dirt = hive.dirt();
   if (dirt.empty() || force_dirty_) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(
-      "hive ", file.path, " is dirty (", dirt,
+      "hive ", path, " is dirty (", dirt,
       ") and was not written: Windows has transaction logs to replay, and would skip them after a "
       "write; start that Windows and shut it down cleanly, or use --force-dirty to give the logs "
       "up (a copy of the hive is kept beside it)"));
 }
 
 absl::Status HiveRegistry::Edit(const Place& place, HiveEdit edit) {
-  RETURN_IF_ERROR(CheckClean(*place.file));
+  RETURN_IF_ERROR(CheckClean(*place.file->hive, place.file->path));
   place.file->edits.push_back(std::move(edit));
   return absl::OkStatus();
 }
 
 absl::Status HiveRegistry::FlushFile(File& file) {
-  ASSIGN_OR_RETURN(const std::string bytes, vfs_.Read(file.path, kMaxHiveBytes));
-  ASSIGN_OR_RETURN(file.hive, Hive::Open(bytes, file.path));
+  std::string written;
+  RETURN_IF_ERROR(EditFile(vfs_, file.path, kMaxHiveBytes,
+                           [&](const std::string& found) -> absl::StatusOr<std::string> {
+                             ASSIGN_OR_RETURN(written, MakeEdits(file, found));
+                             return written;
+                           }));
+  ASSIGN_OR_RETURN(file.hive, Hive::Open(written, file.path));
   file.stamp = Stamp{};
-  const std::string control_set = control_set_;
-  RETURN_IF_ERROR(FindControlSet());
-  if (control_set != control_set_) {
-    return absl::AbortedError(absl::StrCat(file.path, ": Select\\Current changed from ",
-                                           control_set, " to ", control_set_,
-                                           " meanwhile; try again"));
-  }
-  RETURN_IF_ERROR(CheckClean(file));
-  ASSIGN_OR_RETURN(const std::string edited, file.hive->Edited(file.edits));
-  if (edited != bytes) {
-    if (!file.hive->dirt().empty()) RETURN_IF_ERROR(KeepCopy(file.path, bytes));
-    RETURN_IF_ERROR(ReplaceFile(vfs_, file.path, edited));
-    ASSIGN_OR_RETURN(file.hive, Hive::Open(edited, file.path));
-  }
   file.edits.clear();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> HiveRegistry::MakeEdits(const File& file, const std::string& found) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<Hive> hive, Hive::Open(found, file.path));
+  RETURN_IF_ERROR(CheckUnchanged(file, *hive));
+  RETURN_IF_ERROR(CheckClean(*hive, file.path));
+  ASSIGN_OR_RETURN(std::string edited, hive->Edited(file.edits));
+  if (edited != found && !hive->dirt().empty()) RETURN_IF_ERROR(KeepCopy(file.path, found));
+  return edited;
+}
+
+absl::Status HiveRegistry::CheckUnchanged(const File& file, Hive& found) const {
+  if (&file == &files_[0]) {
+    ASSIGN_OR_RETURN(const ControlSet set, ControlSetOf(found));
+    if (set.key != control_set_.key) {
+      return absl::AbortedError(absl::StrCat(file.path, ": Select\\Current changed from ",
+                                             control_set_.key, " to ", set.key, " meanwhile"));
+    }
+  }
+  for (const HiveEdit& edit : file.edits) {
+    if (edit.kind == HiveEdit::Kind::kDeleteKey) continue;
+    ASSIGN_OR_RETURN(const std::optional<RegistryValue> before,
+                     file.hive->Read(edit.key, edit.name));
+    ASSIGN_OR_RETURN(const std::optional<RegistryValue> now, found.Read(edit.key, edit.name));
+    if (now != before) return ChangedMeanwhile(FullKey(file, edit.key), edit.name);
+  }
   return absl::OkStatus();
 }
 

@@ -21,7 +21,8 @@
 namespace dumpwarden {
 
 // HiveRegistry keeps the hives open and its edits beside them; Flush makes the edits to
-// what the files then hold and replaces the files.
+// what the files then hold and replaces the files.  SYSTEM is first, and stays written when
+// SOFTWARE is refused.
 class HiveRegistry : public Registry {
  public:
   // `software` may be empty.  `vfs` must outlive this.
@@ -69,19 +70,27 @@ class HiveRegistry : public Registry {
   HiveRegistry(Vfs& vfs, bool force_dirty) : vfs_(vfs), force_dirty_(force_dirty) {}
   static Stamp StampOf(const std::string& path);
   absl::Status Load(File& file);
-  absl::Status FindControlSet();
+  struct ControlSet {
+    std::string key;  // ControlSet001
+    std::string warning;
+  };
+  absl::StatusOr<ControlSet> ControlSetOf(Hive& system) const;
   absl::StatusOr<Place> Locate(absl::string_view key);
   absl::StatusOr<bool> IsEmpty(const Place& place);
-  absl::Status CheckClean(const File& file) const;
+  absl::Status CheckClean(const Hive& hive, const std::string& path) const;
   absl::Status Edit(const Place& place, HiveEdit edit);
   absl::Status FlushFile(File& file);
+  // What the edits make of a file that holds `found`.  kAborted when it differs in a value that
+  // was edited.
+  absl::StatusOr<std::string> MakeEdits(const File& file, const std::string& found);
+  absl::Status CheckUnchanged(const File& file, Hive& found) const;
+  std::string FullKey(const File& file, absl::string_view key) const;
   absl::Status KeepCopy(const std::string& path, const std::string& bytes);
 
   Vfs& vfs_;
   bool force_dirty_;
   std::vector<File> files_;  // SYSTEM, SOFTWARE
-  std::string control_set_;  // ControlSet001
-  std::string select_warning_;
+  ControlSet control_set_;
   std::vector<std::string> copies_;  // what forced writing kept
 };
 

@@ -31,21 +31,24 @@ absl::Status RegFileRegistry::Write(absl::string_view key, absl::string_view nam
     return absl::InvalidArgumentError("a registry value is larger than 1 MiB");
   }
   if (file_.Read(key, name) == value) return absl::OkStatus();
-  Do([k = std::string(key), n = std::string(name), value](RegFile& file) {
-    file.Write(k, n, value);
-  });
+  const std::string k(key);
+  const std::string n(name);
+  Do({k, n, [k, n, value](RegFile& file) { file.Write(k, n, value); }});
   return absl::OkStatus();
 }
 
 absl::Status RegFileRegistry::Delete(absl::string_view key, absl::string_view name) {
   if (!file_.Read(key, name)) return absl::OkStatus();
-  Do([k = std::string(key), n = std::string(name)](RegFile& file) { file.Delete(k, n); });
+  const std::string k(key);
+  const std::string n(name);
+  Do({k, n, [k, n](RegFile& file) { file.Delete(k, n); }});
   return absl::OkStatus();
 }
 
 absl::Status RegFileRegistry::DeleteKeyIfEmpty(absl::string_view key) {
   if (!file_.HasKey(key)) return absl::OkStatus();
-  Do([k = std::string(key)](RegFile& file) { file.DeleteKeyIfEmpty(k); });
+  const std::string k(key);
+  Do({k, std::nullopt, [k](RegFile& file) { file.DeleteKeyIfEmpty(k); }});
   return absl::OkStatus();
 }
 
@@ -53,17 +56,33 @@ absl::Status RegFileRegistry::CheckWritable(absl::string_view) { return absl::Ok
 
 absl::Status RegFileRegistry::Flush() {
   if (edits_.empty()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const std::string found, vfs_.Read(path_, kMaxRegFileBytes));
-  if (found != bytes_) {
-    ASSIGN_OR_RETURN(file_, RegFile::Parse(found, path_));
-    for (const EditFile& edit : edits_) edit(file_);
-    bytes_ = found;
-  }
-  std::string edited = file_.Serialize();
-  if (edited != bytes_) RETURN_IF_ERROR(ReplaceFile(vfs_, path_, edited));
-  bytes_ = std::move(edited);
+  std::optional<RegFile> merged;
+  std::string written;
+  RETURN_IF_ERROR(EditFile(vfs_, path_, kMaxRegFileBytes,
+                           [&](const std::string& found) -> absl::StatusOr<std::string> {
+                             merged.reset();
+                             if (found != bytes_) {
+                               ASSIGN_OR_RETURN(merged, MakeEdits(found));
+                             }
+                             written = (merged ? *merged : file_).Serialize();
+                             return written;
+                           }));
+  if (merged) file_ = std::move(*merged);
+  bytes_ = std::move(written);
   edits_.clear();
   return absl::OkStatus();
+}
+
+absl::StatusOr<RegFile> RegFileRegistry::MakeEdits(const std::string& found) const {
+  ASSIGN_OR_RETURN(const RegFile before, RegFile::Parse(bytes_, path_));
+  ASSIGN_OR_RETURN(RegFile file, RegFile::Parse(found, path_));
+  for (const Edit& edit : edits_) {
+    if (edit.name && file.Read(edit.key, *edit.name) != before.Read(edit.key, *edit.name)) {
+      return ChangedMeanwhile(edit.key, *edit.name);
+    }
+  }
+  for (const Edit& edit : edits_) edit.make(file);
+  return file;
 }
 
 absl::Status RegFileRegistry::Reload() {
@@ -79,8 +98,8 @@ std::optional<absl::Time> RegFileRegistry::LastWrite(absl::string_view) { return
 
 std::vector<std::string> RegFileRegistry::Warnings() { return {}; }
 
-void RegFileRegistry::Do(EditFile edit) {
-  edit(file_);
+void RegFileRegistry::Do(Edit edit) {
+  edit.make(file_);
   edits_.push_back(std::move(edit));
 }
 

@@ -20,8 +20,8 @@
 
 namespace dumpwarden {
 
-// RegFileRegistry edits a copy in memory; Flush replaces the file.  When somebody else
-// changed the file in between, our edits are made to what they left, so neither is lost.
+// RegFileRegistry edits a copy in memory; Flush replaces the file.  When another program
+// changed other values of the file in between, our edits are made to what it left.
 class RegFileRegistry : public Registry {
  public:
   // kNotFound, kInvalidArgument (file:line:column).  `vfs` must outlive this.
@@ -41,15 +41,21 @@ class RegFileRegistry : public Registry {
   std::vector<std::string> Warnings() override;
 
  private:
-  using EditFile = std::function<void(RegFile&)>;
+  struct Edit {
+    std::string key;
+    std::optional<std::string> name;  // none: the key itself
+    std::function<void(RegFile&)> make;
+  };
   RegFileRegistry(std::string path, Vfs& vfs);
-  void Do(EditFile edit);
+  void Do(Edit edit);
+  // kAborted when `found` differs in a value that was edited.
+  absl::StatusOr<RegFile> MakeEdits(const std::string& found) const;
 
   std::string path_;
   Vfs& vfs_;
   std::string bytes_;  // as read or written last
   RegFile file_;       // with our edits
-  std::vector<EditFile> edits_;
+  std::vector<Edit> edits_;
 };
 
 }  // namespace dumpwarden

@@ -13,6 +13,8 @@
 namespace dumpwarden {
 namespace {
 
+constexpr int kMaxTries = 3;
+
 absl::Status Failed(absl::string_view what, const std::string& path) {
   return absl::ErrnoToStatus(errno, absl::StrCat("cannot ", what, " ", path));
 }
@@ -48,23 +50,81 @@ absl::Status CopyOwnerAndMode(const std::string& from, const std::string& to) {
   return status;
 }
 
-absl::Status Replace(Vfs& vfs, const std::string& temp, const std::string& path,
-                     absl::string_view bytes) {
+absl::Status WriteTemp(Vfs& vfs, const std::string& temp, const std::string& path,
+                       absl::string_view bytes) {
   RETURN_IF_ERROR(vfs.Write(temp, bytes));
   RETURN_IF_ERROR(CopyOwnerAndMode(path, temp));
-  RETURN_IF_ERROR(vfs.Sync(temp));
-  return vfs.Rename(temp, path);
+  return vfs.Sync(temp);
+}
+
+absl::StatusOr<bool> Holds(Vfs& vfs, const std::string& path, absl::string_view bytes) {
+  const absl::StatusOr<std::string> found = vfs.Read(path, bytes.size());
+  if (absl::IsResourceExhausted(found.status())) return false;  // it is larger
+  RETURN_IF_ERROR(found.status());
+  return *found == bytes;
+}
+
+// After the exchange: true when what came out is `expected`, false when it was put back.
+absl::StatusOr<bool> Settle(Vfs& vfs, const std::string& temp, const std::string& path,
+                            absl::string_view expected, absl::string_view bytes) {
+  const absl::StatusOr<bool> replaced = Holds(vfs, temp, expected);
+  if (replaced.ok() && *replaced) return true;
+  RETURN_IF_ERROR(vfs.Exchange(temp, path));
+  RETURN_IF_ERROR(replaced.status());
+  ASSIGN_OR_RETURN(const bool ours, Holds(vfs, temp, bytes));
+  // Otherwise yet another file had replaced ours, and is newer than the one that went back.
+  if (!ours) RETURN_IF_ERROR(vfs.Exchange(temp, path));
+  return false;
+}
+
+absl::Status ChangedFile(const std::string& path) {
+  return absl::AbortedError(absl::StrCat(path, " was changed by another program meanwhile"));
+}
+
+absl::Status RenameOver(Vfs& vfs, const std::string& temp, const std::string& path,
+                        absl::string_view expected) {
+  ASSIGN_OR_RETURN(const bool same, Holds(vfs, path, expected));
+  return same ? vfs.Rename(temp, path) : ChangedFile(path);
 }
 
 }  // namespace
 
-absl::Status ReplaceFile(Vfs& vfs, const std::string& path, absl::string_view bytes) {
+absl::Status ReplaceFile(Vfs& vfs, const std::string& path, absl::string_view expected,
+                         absl::string_view bytes) {
   const std::string temp = absl::StrCat(path, ".dumpwarden-tmp");
-  if (absl::Status status = Replace(vfs, temp, path, bytes); !status.ok()) {
+  absl::Status status = WriteTemp(vfs, temp, path, bytes);
+  bool exchanged = false;
+  if (status.ok()) {
+    status = vfs.Exchange(temp, path);
+    exchanged = status.ok();
+    if (absl::IsUnimplemented(status)) status = RenameOver(vfs, temp, path, expected);
+  }
+  if (!status.ok()) {
     vfs.Remove(temp).IgnoreError();  // the first failure is the one to tell
     return status;
   }
-  return vfs.SyncFolder(FolderOf(path));
+  if (!exchanged) return vfs.SyncFolder(FolderOf(path));
+  const absl::StatusOr<bool> replaced = Settle(vfs, temp, path, expected, bytes);
+  if (!replaced.ok()) {  // then the temp name is not ours to remove
+    return absl::Status(replaced.status().code(),
+                        absl::StrCat(replaced.status().message(), "; what stood in ", path,
+                                     " may be in ", temp, ": compare the two"));
+  }
+  status = vfs.SyncFolder(FolderOf(path));
+  vfs.Remove(temp).IgnoreError();  // the next write does it
+  return *replaced ? status : ChangedFile(path);
+}
+
+absl::Status EditFile(Vfs& vfs, const std::string& path, std::size_t max_bytes,
+                      const EditBytes& edit) {
+  absl::Status status;
+  for (int tries = 0; tries < kMaxTries; ++tries) {
+    ASSIGN_OR_RETURN(const std::string found, vfs.Read(path, max_bytes));
+    ASSIGN_OR_RETURN(const std::string edited, edit(found));
+    status = edited == found ? absl::OkStatus() : ReplaceFile(vfs, path, found, edited);
+    if (!absl::IsAborted(status)) return status;
+  }
+  return status;
 }
 
 }  // namespace dumpwarden

@@ -34,6 +34,9 @@ class Vfs {
   virtual absl::Status SyncFolder(const std::string& folder) = 0;
   // Replaces `to` atomically.
   virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
+  // Each of two existing names then leads to what the other led to, atomically.  kUnimplemented
+  // when the file system cannot.
+  virtual absl::Status Exchange(const std::string& a, const std::string& b) = 0;
   // Absent is not an error.
   virtual absl::Status Remove(const std::string& path) = 0;
   virtual absl::StatusOr<bool> Exists(const std::string& path) = 0;

@@ -2,10 +2,8 @@
 #include "core/reconcile/apply.h"
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
@@ -13,12 +11,13 @@
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
 #include "core/reconcile/observe.h"
+#include "core/reconcile/reg_file.h"
 #include "core/reconcile/undo.h"
 
 namespace dumpwarden {
 namespace {
 
-constexpr std::size_t kMaxBackupBytes = 16 * 1024 * 1024;
+constexpr int kMaxTries = 3;
 constexpr int kMaxBackupsASecond = 10000;
 
 std::string ParentOf(absl::string_view path) {
@@ -49,16 +48,6 @@ void AddAbsent(std::vector<std::string> deepest_first, std::vector<std::string>&
   }
 }
 
-absl::Status CheckWritable(Registry& registry, const Plan& plan) {
-  for (const Edit& edit : plan.edits) {
-    if (edit.action == Edit::Action::kMakeFolder) continue;
-    if (absl::Status status = registry.CheckWritable(edit.key); !status.ok()) {
-      return absl::Status(status.code(), absl::StrCat(status.message(), "; nothing was touched"));
-    }
-  }
-  return absl::OkStatus();
-}
-
 void AddCell(const CellName& name, const CellValue& before, const CellValue& after,
              v1::UndoRecord& record) {
   if (FindUndoCell(record, name.key, name.name) != nullptr) return;
@@ -69,25 +58,27 @@ void AddCell(const CellName& name, const CellValue& before, const CellValue& aft
   SetUndoValue(after, *cell.mutable_after());
 }
 
-// What each cell of a backup is to be: of several lines the last.
-std::vector<RegLine> LastLines(const RegFile& backup) {
-  std::vector<RegLine> lines;
-  std::map<std::string, std::size_t> known;
-  for (RegLine& line : backup.Lines()) {
-    const auto found = known.try_emplace(LowerAscii(CellText(line.key, line.name)), lines.size());
-    if (found.second) {
-      lines.push_back(std::move(line));
-    } else {
-      lines[found.first->second] = std::move(line);
-    }
-  }
-  return lines;
+const absl::Status& StatusOf(const absl::Status& status) { return status; }
+template <typename T>
+const absl::Status& StatusOf(const absl::StatusOr<T>& result) {
+  return result.status();
 }
 
-absl::Status AtLine(const std::string& path, const Mark& mark, absl::string_view what) {
-  Problems problems(path);
-  problems.Add(mark, "", what);
-  return problems.ToStatus();
+// What another program did in between is seen, and taken into account, by the next attempt.
+template <typename Attempt>
+auto WhileAborted(const Attempt& attempt) {
+  auto result = attempt();
+  for (int tries = 1; tries < kMaxTries && absl::IsAborted(StatusOf(result)); ++tries) {
+    result = attempt();
+  }
+  return result;
+}
+
+absl::Status CheckSize(absl::string_view what, std::size_t size, std::size_t limit) {
+  if (size <= limit) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat("the ", what, " of the values to be replaced would have ", size,
+                   " bytes, and at most ", limit, " can be read again; nothing was changed"));
 }
 
 }  // namespace
@@ -95,6 +86,16 @@ absl::Status AtLine(const std::string& path, const Mark& mark, absl::string_view
 Applier::Applier(Registry& registry, Folders& folders, Vfs& vfs, const Clock& clock,
                  ApplyPlace place)
     : registry_(registry), folders_(folders), vfs_(vfs), clock_(clock), place_(std::move(place)) {}
+
+absl::Status Applier::CheckPlan(const Plan& plan) const {
+  for (const Edit& edit : plan.edits) {
+    if (edit.action == Edit::Action::kMakeFolder) continue;
+    if (absl::Status status = registry_.CheckWritable(edit.key); !status.ok()) {
+      return absl::Status(status.code(), absl::StrCat(status.message(), "; nothing was touched"));
+    }
+  }
+  return CheckSize("backup", BackupOf(plan).size(), place_.max_backup_bytes);
+}
 
 absl::StatusOr<bool> Applier::Recover() {
   ASSIGN_OR_RETURN(const bool interrupted, vfs_.Exists(UndoPath()));
@@ -113,13 +114,16 @@ absl::StatusOr<Applied> Applier::Apply(const Desired& desired, const v1::Facts& 
   };
   Plan first = plan();
   if (first.edits.empty()) return Applied{std::move(first), ""};
-  RETURN_IF_ERROR(CheckWritable(registry_, first));
+  RETURN_IF_ERROR(CheckPlan(first));
   ASSIGN_OR_RETURN(const std::unique_ptr<FileLock> lock, Begin());
-  return Carry(plan(), Obsolete{});
+  return WhileAborted([&]() -> absl::StatusOr<Applied> {
+    RETURN_IF_ERROR(registry_.Reload());
+    return Carry(plan(), Obsolete{});
+  });
 }
 
 absl::StatusOr<Applied> Applier::Restore(const std::string& backup_path) {
-  ASSIGN_OR_RETURN(const std::string bytes, vfs_.Read(backup_path, kMaxBackupBytes));
+  ASSIGN_OR_RETURN(const std::string bytes, vfs_.Read(backup_path, place_.max_backup_bytes));
   ASSIGN_OR_RETURN(const RegFile backup, RegFile::Parse(bytes, backup_path));
   const std::string undo_path = absl::StrCat(backup_path, ".undo");
   ASSIGN_OR_RETURN(const bool has_undo, vfs_.Exists(undo_path));
@@ -128,23 +132,14 @@ absl::StatusOr<Applied> Applier::Restore(const std::string& backup_path) {
     ASSIGN_OR_RETURN(undo, ReadUndo(undo_path));
   }
   const v1::UndoRecord* of_apply = undo ? &*undo : nullptr;
-  const auto look = [&]() -> absl::StatusOr<std::pair<Plan, Obsolete>> {
-    ASSIGN_OR_RETURN(Plan plan, PlanRestore(backup, of_apply, backup_path));
-    ASSIGN_OR_RETURN(Obsolete obsolete, FindObsolete(of_apply));
-    return std::make_pair(std::move(plan), std::move(obsolete));
-  };
-  ASSIGN_OR_RETURN(auto first, look());
-  if (first.first.edits.empty() && first.second.empty()) {
-    return Applied{std::move(first.first), "", std::move(first.second.unseen)};
+  ASSIGN_OR_RETURN(Plan first, PlanRestore(backup, of_apply, backup_path));
+  ASSIGN_OR_RETURN(Obsolete obsolete, FindObsolete(of_apply));
+  if (first.edits.empty() && obsolete.empty()) {
+    return Applied{std::move(first), "", std::move(obsolete.unseen)};
   }
-  RETURN_IF_ERROR(CheckWritable(registry_, first.first));
+  RETURN_IF_ERROR(CheckPlan(first));
   ASSIGN_OR_RETURN(const std::unique_ptr<FileLock> lock, Begin());
-  ASSIGN_OR_RETURN(auto locked, look());
-  ASSIGN_OR_RETURN(Applied restored, Carry(std::move(locked.first), locked.second));
-  // Last, because a folder that was taken away could not be rolled back to what it was.
-  RETURN_IF_ERROR(RemoveFolders(locked.second));
-  restored.unseen = std::move(locked.second.unseen);
-  return restored;
+  return WhileAborted([&] { return RestoreOnce(backup, of_apply, backup_path); });
 }
 
 absl::StatusOr<std::unique_ptr<FileLock>> Applier::Begin() {
@@ -154,7 +149,6 @@ absl::StatusOr<std::unique_ptr<FileLock>> Applier::Begin() {
   ASSIGN_OR_RETURN(std::unique_ptr<FileLock> lock, vfs_.Lock(absl::StrCat(place_.folder, "/lock")));
   ASSIGN_OR_RETURN(const bool interrupted, vfs_.Exists(UndoPath()));
   if (interrupted) RETURN_IF_ERROR(RecoverLocked().status());
-  RETURN_IF_ERROR(registry_.Reload());
   return lock;
 }
 
@@ -171,11 +165,14 @@ absl::StatusOr<Applied> Applier::Carry(Plan plan, const Obsolete& obsolete) {
     RETURN_IF_ERROR(registry_.Flush());
     return Applied{std::move(plan), ""};
   }
+  RETURN_IF_ERROR(CheckPlan(plan));
   v1::UndoRecord record;
   RETURN_IF_ERROR(RecordCells(plan, record));
   RETURN_IF_ERROR(RecordMissing(plan, record));
   ASSIGN_OR_RETURN(*record.mutable_backup(), NewBackupName());
-  if (absl::Status status = WriteDurably(vfs_, UndoPath(), FormatUndo(record)); !status.ok()) {
+  const std::string undo = FormatUndo(record);
+  RETURN_IF_ERROR(CheckSize("undo record", undo.size(), kMaxUndoBytes));
+  if (absl::Status status = WriteDurably(vfs_, UndoPath(), undo); !status.ok()) {
     vfs_.Remove(UndoPath()).IgnoreError();  // may be there, and not durably
     return absl::Status(status.code(), absl::StrCat(status.message(), "; nothing was changed"));
   }
@@ -184,16 +181,24 @@ absl::StatusOr<Applied> Applier::Carry(Plan plan, const Obsolete& obsolete) {
   if (done.ok()) return Applied{std::move(plan), BackupPath(record)};
   const absl::StatusOr<bool> back = RollBack(record);
   if (back.ok()) {
-    return absl::Status(done.code(), absl::StrCat(done.message(), "; everything is as before"));
+    const std::string but =
+        left_.empty()
+            ? ""
+            : absl::StrCat(", but that these folders were made and could not be removed: ",
+                           absl::StrJoin(left_, ", "));
+    return absl::Status(done.code(),
+                        absl::StrCat(done.message(), "; everything is as before", but));
   }
+  // Not to be tried again before the undo record is gone.
   return absl::Status(
-      done.code(), absl::StrCat(done.message(), "; and putting things back failed: ",
-                                back.status().message(), "; it is tried again at the next start"));
+      absl::IsAborted(done) ? absl::StatusCode::kInternal : done.code(),
+      absl::StrCat(done.message(), "; and putting things back failed: ", back.status().message(),
+                   "; it is tried again at the next start"));
 }
 
 absl::Status Applier::CarryRecorded(const Plan& plan, const v1::UndoRecord& record,
                                     const Obsolete& obsolete) {
-  RETURN_IF_ERROR(WriteBackup(plan, BackupPath(record)));
+  RETURN_IF_ERROR(WriteDurably(vfs_, BackupPath(record), BackupOf(plan)));
   FAILPOINT("apply.backup-written");
   RETURN_IF_ERROR(WriteCells(plan, obsolete));
   RETURN_IF_ERROR(registry_.Flush());
@@ -208,8 +213,7 @@ absl::Status Applier::CarryRecorded(const Plan& plan, const v1::UndoRecord& reco
 
 absl::Status Applier::WriteCells(const Plan& plan, const Obsolete& obsolete) {
   for (const Edit& edit : plan.edits) {
-    if (edit.action != Edit::Action::kDelete) continue;
-    RETURN_IF_ERROR(registry_.Delete(edit.key, edit.name));
+    if (edit.action == Edit::Action::kDelete) RETURN_IF_ERROR(WriteCell(edit));
   }
   RETURN_IF_ERROR(DeleteKeys(obsolete));
   FAILPOINT("apply.deleted");
@@ -217,11 +221,16 @@ absl::Status Applier::WriteCells(const Plan& plan, const Obsolete& obsolete) {
     if (edit.action == Edit::Action::kMakeFolder) RETURN_IF_ERROR(folders_.Make(edit.key));
   }
   for (const Edit& edit : plan.edits) {
-    if (edit.action != Edit::Action::kSet) continue;
-    RETURN_IF_ERROR(registry_.Write(edit.key, edit.name, *edit.to));
+    if (edit.action == Edit::Action::kSet) RETURN_IF_ERROR(WriteCell(edit));
   }
   FAILPOINT("apply.set");
   return absl::OkStatus();
+}
+
+absl::Status Applier::WriteCell(const Edit& edit) {
+  ASSIGN_OR_RETURN(const CellValue now, registry_.Read(edit.key, edit.name));
+  if (now != edit.from) return ChangedMeanwhile(edit.key, edit.name);
+  return Put(registry_, edit.key, edit.name, edit.to);
 }
 
 absl::Status Applier::DeleteKeys(const Obsolete& obsolete) {
@@ -243,7 +252,7 @@ absl::Status Applier::ReadBack(const Plan& plan) {
   return absl::OkStatus();
 }
 
-absl::Status Applier::WriteBackup(const Plan& plan, const std::string& path) {
+std::string Applier::BackupOf(const Plan& plan) const {
   RegFile backup = RegFile::New();
   backup.AddComment(
       absl::StrCat("Dumpwarden backup: what stood here before the change of ",
@@ -257,7 +266,7 @@ absl::Status Applier::WriteBackup(const Plan& plan, const std::string& path) {
       backup.WriteDeletion(edit.key, edit.name);
     }
   }
-  return WriteDurably(vfs_, path, backup.Serialize());
+  return backup.Serialize();
 }
 
 absl::StatusOr<std::string> Applier::NewBackupName() {
@@ -316,9 +325,14 @@ absl::Status Applier::RecordMissing(const Plan& plan, v1::UndoRecord& record) {
 }
 
 absl::StatusOr<bool> Applier::RollBack(const v1::UndoRecord& record) {
-  RETURN_IF_ERROR(registry_.Reload());
-  ASSIGN_OR_RETURN(const bool changed, PutBack(record));
-  RETURN_IF_ERROR(registry_.Flush());
+  bool changed = false;
+  RETURN_IF_ERROR(WhileAborted([&]() -> absl::Status {
+    RETURN_IF_ERROR(registry_.Reload());
+    ASSIGN_OR_RETURN(changed, PutBack(record));
+    return registry_.Flush();
+  }));
+  left_.clear();
+  RemoveFolders({record.folders().begin(), record.folders().end()}, left_);
   for (const std::string& path :
        {absl::StrCat(BackupPath(record), ".undo"), BackupPath(record), UndoPath()}) {
     RETURN_IF_ERROR(RemoveDurably(vfs_, path));
@@ -345,12 +359,15 @@ absl::StatusOr<bool> Applier::PutBack(const v1::UndoRecord& record) {
   for (auto key = record.keys().rbegin(); key != record.keys().rend(); ++key) {
     if (absl::Status status = registry_.DeleteKeyIfEmpty(*key); !status.ok()) keep(*key, status);
   }
-  for (auto path = record.folders().rbegin(); path != record.folders().rend(); ++path) {
-    if (absl::Status status = folders_.RemoveIfEmpty(*path); !status.ok()) keep(*path, status);
-  }
   if (failed.empty()) return changed;
   registry_.Flush().IgnoreError();  // what could be put back should stay so
   return absl::InternalError(absl::StrJoin(failed, "; "));
+}
+
+void Applier::RemoveFolders(const std::vector<std::string>& paths, std::vector<std::string>& left) {
+  for (auto path = paths.rbegin(); path != paths.rend(); ++path) {
+    if (!folders_.RemoveIfEmpty(*path).ok()) left.push_back(*path);
+  }
 }
 
 absl::StatusOr<v1::UndoRecord> Applier::ReadUndo(const std::string& path) {
@@ -362,65 +379,6 @@ absl::StatusOr<v1::UndoRecord> Applier::ReadUndo(const std::string& path) {
       absl::StrCat("the undo record ", path, " cannot be used (", status.message(),
                    "); compare the registry with the newest backup in ", place_.folder,
                    ", put back by hand what is wrong, then remove the record and start again"));
-}
-
-absl::StatusOr<Plan> Applier::PlanRestore(const RegFile& backup, const v1::UndoRecord* undo,
-                                          const std::string& path) {
-  if (const std::vector<std::string> keys = backup.DeletedKeys(); !keys.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": it deletes the key ", keys.front(),
-                                                   "; a backup only deletes values"));
-  }
-  Plan plan;
-  std::vector<Edit> sets;
-  for (const RegLine& line : LastLines(backup)) {
-    const Setting* setting = OwnerOfCell(line.key, line.name);
-    if (setting == nullptr) {
-      return AtLine(path, line.mark,
-                    absl::StrCat(CellText(line.key, line.name),
-                                 " is not in the table of this program, so it is not written"));
-    }
-    const v1::UndoRecord::Cell* cell =
-        undo == nullptr ? nullptr : FindUndoCell(*undo, line.key, line.name);
-    if (!line.value && (cell == nullptr || cell->before().present())) {
-      return AtLine(path, line.mark,
-                    absl::StrCat("deletes ", CellText(line.key, line.name), ", which ", path,
-                                 ".undo does not say that its apply created; keep both files "
-                                 "together, or delete the line"));
-    }
-    ASSIGN_OR_RETURN(const CellValue now, registry_.Read(line.key, line.name));
-    if (now == line.value) continue;
-    const auto action = line.value ? Edit::Action::kSet : Edit::Action::kDelete;
-    (line.value ? sets : plan.edits)
-        .push_back(Edit{action, std::string(setting->id), line.key, line.name, now, line.value});
-  }
-  plan.edits.insert(plan.edits.end(), sets.begin(), sets.end());
-  return plan;
-}
-
-absl::StatusOr<Obsolete> Applier::FindObsolete(const v1::UndoRecord* undo) {
-  Obsolete obsolete;
-  if (undo == nullptr) return obsolete;
-  for (const std::string& key : undo->keys()) {
-    ASSIGN_OR_RETURN(const bool exists, registry_.HasKey(key));
-    if (exists) obsolete.keys.push_back(key);
-  }
-  for (const std::string& path : undo->folders()) {
-    ASSIGN_OR_RETURN(const Folders::Presence presence, folders_.Look(path));
-    if (presence == Folders::Presence::kPresent) obsolete.folders.push_back(path);
-    if (presence == Folders::Presence::kUnknown) obsolete.unseen.push_back(path);
-  }
-  return obsolete;
-}
-
-absl::Status Applier::RemoveFolders(const Obsolete& obsolete) {
-  for (auto path = obsolete.folders.rbegin(); path != obsolete.folders.rend(); ++path) {
-    if (absl::Status status = folders_.RemoveIfEmpty(*path); !status.ok()) {
-      return absl::Status(status.code(),
-                          absl::StrCat("every value was restored, but the folder ", *path,
-                                       " was not removed: ", status.message()));
-    }
-  }
-  return absl::OkStatus();
 }
 
 std::string Applier::BackupPath(const v1::UndoRecord& record) const {

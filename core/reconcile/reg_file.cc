@@ -39,6 +39,11 @@ bool IsOfCell(const RegTextLine& line, absl::string_view key, absl::string_view 
 
 bool EndsLine(const std::string& raw) { return !raw.empty() && raw.back() == '\n'; }
 
+void DropLineEnd(std::string& raw) {
+  if (EndsLine(raw)) raw.pop_back();
+  if (!raw.empty() && raw.back() == '\r') raw.pop_back();
+}
+
 }  // namespace
 
 absl::StatusOr<RegFile> RegFile::Parse(absl::string_view bytes, absl::string_view file) {
@@ -126,11 +131,13 @@ void RegFile::WriteDeletion(absl::string_view key, absl::string_view name) {
 }
 
 void RegFile::Delete(absl::string_view key, absl::string_view name) {
+  const bool ended = EndsLine(lines_.back().raw);
   const auto gone = std::remove_if(lines_.begin(), lines_.end(), [&](const RegTextLine& line) {
     return IsOfCell(line, key, name);
   });
   if (gone == lines_.end()) return;
   lines_.erase(gone, lines_.end());
+  if (!ended) DropLineEnd(lines_.back().raw);
   merged_.reset();
   MakeVersion5();
 }
@@ -150,16 +157,25 @@ void RegFile::DeleteKeyIfEmpty(absl::string_view key) {
   const std::string lower = LowerAscii(key);
   const auto found = Merge().find(lower);
   if (found == Merge().end() || !found->second.values.empty() || HasSubKey(lower)) return;
+  const bool ended = EndsLine(lines_.back().raw);
   for (std::size_t i = lines_.size(); i-- > 0;) {
     const bool header = lines_[i].kind == Kind::kKey;
     if (lines_[i].kind == Kind::kDeletedKey || !IsOfKey(lines_[i], key)) continue;
     lines_.erase(lines_.begin() + static_cast<std::ptrdiff_t>(i));
-    const bool last = i == lines_.size() || IsBlank(lines_[i]);
-    if (header && last && i > 1 && IsBlank(lines_[i - 1])) {
-      lines_.erase(lines_.begin() + static_cast<std::ptrdiff_t>(--i));
-    }
+    if (header) EraseEmptyLine(i);
   }
+  if (!ended) DropLineEnd(lines_.back().raw);
   merged_.reset();
+}
+
+// The one that AppendSection made for a section that stood before lines_[at].
+void RegFile::EraseEmptyLine(std::size_t at) {
+  const bool last = at == lines_.size();
+  const std::size_t empty = last ? at - 1 : at;
+  const bool apart = last || IsBlank(lines_[at - 1]);
+  if (empty > 0 && apart && lines_[empty].kind == Kind::kOther && lines_[empty].raw == line_end_) {
+    lines_.erase(lines_.begin() + static_cast<std::ptrdiff_t>(empty));
+  }
 }
 
 const RegFile::Merged& RegFile::Merge() const {
@@ -198,7 +214,7 @@ void RegFile::Edit(absl::string_view key, absl::string_view name,
     if (!IsOfCell(line, key, name)) continue;
     const bool ended = EndsLine(line.raw);
     RegTextLine edited = ValueLine(line.parsed.key, line.parsed.name, value);
-    if (!ended) edited.raw = std::string(absl::StripSuffix(edited.raw, line_end_));
+    if (!ended) DropLineEnd(edited.raw);
     line = std::move(edited);
     found = true;
   }
@@ -220,27 +236,34 @@ void RegFile::Insert(absl::string_view key, const RegTextLine& line) {
       after = i;
     }
   }
-  if (after == 0) {
-    AppendSection(key);
-    after = lines_.size() - 1;
+  if (after == 0) after = AppendSection(key);
+  const bool last = after + 1 == lines_.size();
+  RegTextLine inserted = line;
+  if (last && !EndsLine(lines_[after].raw)) {  // a file whose last line has no end stays one
+    lines_[after].raw += line_end_;
+    DropLineEnd(inserted.raw);
   }
-  if (!EndsLine(lines_[after].raw)) lines_[after].raw += line_end_;
-  lines_.insert(lines_.begin() + static_cast<std::ptrdiff_t>(after) + 1, line);
+  lines_.insert(lines_.begin() + static_cast<std::ptrdiff_t>(after) + 1, std::move(inserted));
   merged_.reset();
 }
 
-void RegFile::AppendSection(absl::string_view key) {
-  if (!EndsLine(lines_.back().raw)) lines_.back().raw += line_end_;
-  if (!IsBlank(lines_.back())) {
-    RegTextLine blank;
-    blank.raw = line_end_;
-    lines_.push_back(std::move(blank));
-  }
+// Where the new section's [key] is.  An empty line sets it apart.  A file that ends in one, as
+// regedit's exports do, ends in one again: that tells DeleteKeyIfEmpty how it was.
+std::size_t RegFile::AppendSection(absl::string_view key) {
+  RegTextLine empty;
+  empty.raw = line_end_;
+  const bool ended = EndsLine(lines_.back().raw);
+  const bool apart = IsBlank(lines_.back());
+  if (!ended) lines_.back().raw += line_end_;
+  if (!apart) lines_.push_back(empty);
   RegTextLine section;
   section.kind = Kind::kKey;
   section.parsed.key = std::string(key);
-  section.raw = absl::StrCat(RenderRegKey(key), line_end_);
+  section.raw = absl::StrCat(RenderRegKey(key), ended ? line_end_ : "");
   lines_.push_back(std::move(section));
+  const std::size_t at = lines_.size() - 1;
+  if (ended && apart) lines_.push_back(std::move(empty));
+  return at;
 }
 
 void RegFile::MakeVersion5() {
@@ -249,7 +272,9 @@ void RegFile::MakeVersion5() {
   lines_.front().raw = absl::StrCat(RegHeader(), line_end_);
   for (RegTextLine& line : lines_) {
     if (line.kind != Kind::kValue || !line.parsed.value) continue;
+    const bool ended = EndsLine(line.raw);
     line = ValueLine(line.parsed.key, line.parsed.name, line.parsed.value);
+    if (!ended) DropLineEnd(line.raw);
   }
 }
 

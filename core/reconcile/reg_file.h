@@ -59,7 +59,8 @@ class RegFile {
   void Edit(absl::string_view key, absl::string_view name,
             const std::optional<RegistryValue>& value);
   void Insert(absl::string_view key, const RegTextLine& line);
-  void AppendSection(absl::string_view key);
+  std::size_t AppendSection(absl::string_view key);
+  void EraseEmptyLine(std::size_t at);
   void MakeVersion5();
   RegTextLine ValueLine(absl::string_view key, absl::string_view name,
                         const std::optional<RegistryValue>& value) const;

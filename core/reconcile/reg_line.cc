@@ -80,9 +80,12 @@ class Parser {
   }
 
   bool KeyLine(std::size_t start) {
-    const absl::string_view rest = RestOfLine();
+    const absl::string_view rest = StripBlanks(RestOfLine());
     const std::size_t close = rest.rfind(']');
     if (close == absl::string_view::npos) return Fail("a key line has no \"]\"");
+    if (rest.back() != ']' || HasComment(rest)) {
+      return Fail("a key line is [key] and nothing behind; a comment has a line of its own");
+    }
     RegTextLine line;
     absl::string_view path = rest.substr(1, close - 1);
     const bool deletes = absl::ConsumePrefix(&path, "-");
@@ -90,8 +93,23 @@ class Parser {
     if (!Key(path, line.parsed.key)) return false;
     line.parsed.mark = MarkAt(start);
     key_ = deletes ? std::string() : line.parsed.key;
-    at_ += close + 1;
-    return Trailer() && EndLine(start, std::move(line));
+    at_ += rest.size();
+    SkipBlanks();
+    return EndLine(start, std::move(line));
+  }
+
+  static absl::string_view StripBlanks(absl::string_view text) {
+    return text.substr(0, text.find_last_not_of(" \t") + 1);
+  }
+
+  // [key] ; see [1]: regedit would take all of it for a key, up to the last bracket.
+  static bool HasComment(absl::string_view line) {
+    for (std::size_t at = line.find(']'); at != absl::string_view::npos;
+         at = line.find(']', at + 1)) {
+      const std::size_t next = line.find_first_not_of(" \t", at + 1);
+      if (next != absl::string_view::npos && next > at + 1 && line[next] == ';') return true;
+    }
+    return false;
   }
 
   bool Key(absl::string_view path, std::string& key) {

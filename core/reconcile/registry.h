@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "core/catalog/registry_value.h"
@@ -36,8 +37,10 @@ class Registry {
   virtual absl::Status DeleteKeyIfEmpty(absl::string_view key) = 0;
   // Why values of the key cannot be changed, whatever they are; asked before anything is touched.
   virtual absl::Status CheckWritable(absl::string_view key) = 0;
-  // Makes everything written since the last Flush durable, at once where the
-  // implementation can (files: temp and rename).  Touches nothing when nothing was written.
+  // Makes everything written since the last Flush durable, at once where the implementation can
+  // (a file).  Touches nothing when nothing was written.  What another program changed meanwhile
+  // stays: kAborted, and nothing is written, when it is a value that was written or deleted here
+  // (until Reload).  A registry that writes through cannot tell: whoever writes reads first.
   virtual absl::Status Flush() = 0;
   // Reads what is behind anew; drops what was written and not flushed.
   virtual absl::Status Reload() = 0;
@@ -46,6 +49,12 @@ class Registry {
   // What an admin must know of the whole: a dirty hive, Select\Default that differs.
   virtual std::vector<std::string> Warnings() = 0;
 };
+
+// kAborted.
+inline absl::Status ChangedMeanwhile(absl::string_view key, absl::string_view name) {
+  return absl::AbortedError(
+      absl::StrCat(key, "\\", name, " was changed by another program meanwhile"));
+}
 
 }  // namespace dumpwarden
 

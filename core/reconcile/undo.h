@@ -17,7 +17,7 @@
 
 namespace dumpwarden {
 
-inline constexpr std::size_t kMaxUndoBytes = 16 * 1024 * 1024;
+inline constexpr std::size_t kMaxUndoBytes = 64 * 1024 * 1024;
 
 std::string FormatUndo(const v1::UndoRecord& record);
 // kDataLoss when it is not what FormatUndo made.

@@ -3,6 +3,7 @@
 // says INSTANTIATE_TYPED_TEST_SUITE_P(Fake, RegistryContract, FakeUnderTest).
 //
 // RegistryUnderTest has Open(), a new Registry on what is durable, in which kContractKey exists,
+// Elsewhere(key, name, value), which is what another program writes, durably, while one is open,
 // and Bytes(), the file as it is and when it was changed ("" where there is none).
 #ifndef DUMPWARDEN_TESTS_CONTRACT_REGISTRY_CONTRACT_H_
 #define DUMPWARDEN_TESTS_CONTRACT_REGISTRY_CONTRACT_H_
@@ -189,12 +190,57 @@ TYPED_TEST_P(RegistryContract, SaysThatItCanBeWrittenAndTouchesNothing) {
   EXPECT_EQ(this->under_test_.Bytes(), before);
 }
 
+TYPED_TEST_P(RegistryContract, ValueThatAnotherProgramChangedMeanwhileIsNotOverwritten) {
+  this->Write(this->key_, "A", DwordValue(1));
+  this->Write(this->key_, "Gone", DwordValue(1));
+  EXPECT_THAT(this->registry_->Flush(), IsOk());
+  const struct {
+    const char* name;
+    bool deletes;
+    const char* why;
+  } cases[] = {{"A", false, "changed"}, {"New", false, "made"}, {"Gone", true, "changed, deleted"}};
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.why);
+    if (c.deletes) {
+      EXPECT_THAT(this->registry_->Delete(this->key_, c.name), IsOk());
+    } else {
+      this->Write(this->key_, c.name, DwordValue(2));
+    }
+    this->Write(this->key_, "Beside", SzValue(c.why));
+    this->under_test_.Elsewhere(this->key_, c.name, DwordValue(3));
+    const std::string theirs = this->under_test_.Bytes();
+    for (int again = 0; again < 2; ++again) {
+      EXPECT_THAT(this->registry_->Flush(),
+                  StatusIs(absl::StatusCode::kAborted,
+                           testing::HasSubstr(absl::StrCat(this->key_, "\\", c.name, " was"))));
+    }
+    EXPECT_TRUE(this->under_test_.Bytes() == theirs);
+    EXPECT_THAT(this->registry_->Reload(), IsOk());
+    EXPECT_EQ(this->Read(this->key_, c.name), DwordValue(3));
+    EXPECT_EQ(this->Read(this->key_, "Beside"), std::nullopt);
+  }
+}
+
+TYPED_TEST_P(RegistryContract, OtherValuesThatAnotherProgramWroteMeanwhileStay) {
+  this->Write(this->key_, "A", DwordValue(2));
+  this->Write(this->new_key_, "B", DwordValue(2));
+  this->under_test_.Elsewhere(this->key_, "Theirs", DwordValue(3));
+  EXPECT_THAT(this->registry_->Flush(), IsOk());
+  EXPECT_EQ(this->Read(this->key_, "Theirs"), DwordValue(3));
+  this->Reopen();
+  EXPECT_EQ(this->Read(this->key_, "A"), DwordValue(2));
+  EXPECT_EQ(this->Read(this->new_key_, "B"), DwordValue(2));
+  EXPECT_EQ(this->Read(this->key_, "Theirs"), DwordValue(3));
+}
+
 REGISTER_TYPED_TEST_SUITE_P(RegistryContract, ReadsWhatWasWritten, AbsentIsAValueAndNoError,
                             NamesIgnoreCase, KeepsTypesAndBytesExactly,
                             DeletingWhatIsAbsentIsNoError, FlushMakesDurableAndOnlyFlushDoes,
                             ReloadDropsWhatWasNotFlushed, EqualValueTouchesNothing,
                             MakesKeysAndRemovesThemWhenEmpty, LastOfSeveralWritesWins,
-                            SaysThatItCanBeWrittenAndTouchesNothing);
+                            SaysThatItCanBeWrittenAndTouchesNothing,
+                            ValueThatAnotherProgramChangedMeanwhileIsNotOverwritten,
+                            OtherValuesThatAnotherProgramWroteMeanwhileStay);
 
 }  // namespace dumpwarden
 

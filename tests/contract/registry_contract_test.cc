@@ -26,6 +26,9 @@ class FakeUnderTest {
     disk_->PowerCut();
     return std::make_unique<View>(disk_);
   }
+  void Elsewhere(const std::string& key, const std::string& name, const RegistryValue& value) {
+    disk_->SetElsewhere(key, name, value);
+  }
   std::string Bytes() const { return std::to_string(disk_->log().size() - Sets()); }
 
  private:
@@ -75,6 +78,12 @@ std::string BytesAndTime(const std::string& path) {
                       std::string(std::istreambuf_iterator<char>(in), {}));
 }
 
+void WriteWith(const std::unique_ptr<Registry>& registry, const std::string& key,
+               const std::string& name, const RegistryValue& value) {
+  EXPECT_THAT(registry->Write(key, name, value), IsOk());
+  EXPECT_THAT(registry->Flush(), IsOk());
+}
+
 class RegFileUnderTest {
  public:
   RegFileUnderTest() {
@@ -83,6 +92,9 @@ class RegFileUnderTest {
     EXPECT_THAT(vfs_->Write(path_, file.Serialize()), IsOk());
   }
   std::unique_ptr<Registry> Open() { return RegFileRegistry::Open(path_, *vfs_).value(); }
+  void Elsewhere(const std::string& key, const std::string& name, const RegistryValue& value) {
+    WriteWith(Open(), key, name, value);
+  }
   std::string Bytes() const { return BytesAndTime(path_); }
 
  private:
@@ -97,6 +109,9 @@ class HiveUnderTest {
     std::filesystem::copy_file(DUMPWARDEN_SOURCE_DIR "/tests/golden/hives/minimal.hive", path_);
   }
   std::unique_ptr<Registry> Open() { return HiveRegistry::Open(path_, "", *vfs_, false).value(); }
+  void Elsewhere(const std::string& key, const std::string& name, const RegistryValue& value) {
+    WriteWith(Open(), key, name, value);
+  }
   std::string Bytes() const { return BytesAndTime(path_); }
 
  private:

@@ -94,7 +94,7 @@ TEST_F(SystemVfsTest, NamesThePathInEveryFailure) {
   const absl::Status failures[] = {
       vfs_->Read(absent, 1).status(), vfs_->Write(below, ""),      vfs_->Sync(absent),
       vfs_->SyncFolder(absent),       vfs_->Rename(absent, below), vfs_->MakeFolder(below),
-      vfs_->List(absent).status(),    vfs_->Lock(below).status(),
+      vfs_->List(absent).status(),    vfs_->Lock(below).status(),  vfs_->Exchange(absent, file_),
   };
   for (const absl::Status& failure : failures) {
     EXPECT_THAT(failure, StatusIs(absl::StatusCode::kNotFound,
@@ -110,6 +110,17 @@ TEST_F(SystemVfsTest, ListsSortedAndReplacesByRename) {
   ASSERT_THAT(vfs_->Rename(folder_.File("b"), folder_.File("a")), IsOk());
   EXPECT_THAT(vfs_->List(folder_.path()).value(), ElementsAre("a", "c"));
   EXPECT_EQ(vfs_->Read(folder_.File("a"), 10).value(), "b");
+}
+
+TEST_F(SystemVfsTest, ExchangesTwoNames) {
+  const std::string other = folder_.File("other");
+  ASSERT_THAT(vfs_->Write(file_, "one"), IsOk());
+  EXPECT_THAT(vfs_->Exchange(file_, other),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr(other)));
+  ASSERT_THAT(vfs_->Write(other, "two"), IsOk());
+  ASSERT_THAT(vfs_->Exchange(file_, other), IsOk());
+  EXPECT_EQ(vfs_->Read(file_, 10).value(), "two");
+  EXPECT_EQ(vfs_->Read(other, 10).value(), "one");
 }
 
 TEST_F(SystemVfsTest, LocksOutAnother) {

@@ -27,11 +27,15 @@ class FakeFolders : public Folders {
   void AddLink(const std::string& path) { links_.insert(LowerAscii(path)); }
   // Something lies in the folder that is not ours.
   void AddFile(const std::string& folder) { occupied_.insert(LowerAscii(folder)); }
+  // Looking at it, or removing it, is an error.
+  void MakeUnreadable(const std::string& path) { unreadable_.insert(LowerAscii(path)); }
+  void MakeUnremovable(const std::string& path) { unremovable_.insert(LowerAscii(path)); }
   void UseFaults(Faults& faults) { faults_ = &faults; }
   const std::set<std::string>& folders() const { return folders_; }  // lower case
 
   absl::StatusOr<Presence> Look(const std::string& path) override {
     RETURN_IF_ERROR(Check("Folders::Look"));
+    if (unreadable_.count(LowerAscii(path)) != 0) return Denied(path);
     if (!OnDrive(path)) return Presence::kUnknown;
     return Has(path) ? Presence::kPresent : Presence::kAbsent;
   }
@@ -52,6 +56,7 @@ class FakeFolders : public Folders {
   absl::Status RemoveIfEmpty(const std::string& path) override {
     RETURN_IF_ERROR(Check("Folders::RemoveIfEmpty"));
     const std::string lower = LowerAscii(path);
+    if (unremovable_.count(lower) != 0) return Denied(path);
     if (occupied_.count(lower) != 0) return absl::OkStatus();
     for (const std::string& folder : folders_) {
       if (absl::StartsWith(folder, lower + "\\")) return absl::OkStatus();
@@ -64,6 +69,9 @@ class FakeFolders : public Folders {
   static std::string Parent(const std::string& path) {
     const std::size_t slash = path.find_last_of('\\');
     return slash == std::string::npos ? std::string() : path.substr(0, slash);
+  }
+  static absl::Status Denied(const std::string& path) {
+    return absl::PermissionDeniedError(absl::StrCat(path, ": Permission denied"));
   }
   absl::Status Check(const char* call) {
     return faults_ == nullptr ? absl::OkStatus() : faults_->Check(call);
@@ -80,6 +88,8 @@ class FakeFolders : public Folders {
   std::set<std::string> folders_;
   std::set<std::string> links_;
   std::set<std::string> occupied_;
+  std::set<std::string> unreadable_;
+  std::set<std::string> unremovable_;
   Faults* faults_ = nullptr;
 };
 

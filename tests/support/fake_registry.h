@@ -46,6 +46,10 @@ class FakeRegistry : public Registry {
     Erase(now_, key, name);
     Erase(flushed_, key, name);
   }
+  // What another program writes now; seen here after the next Reload or Flush.
+  void SetElsewhere(absl::string_view key, absl::string_view name, const RegistryValue& value) {
+    Put(flushed_, key, name, value);
+  }
   void AddKey(absl::string_view key) {
     MakeKeys(now_, key);
     MakeKeys(flushed_, key);
@@ -72,9 +76,8 @@ class FakeRegistry : public Registry {
   // Power fails: of the unflushed changes only the first `kept` reached the disk, as it may
   // happen to a registry that writes by itself between flushes.
   void PowerCut(std::size_t kept = 0) {
-    for (std::size_t i = 0; i < unflushed_.size() && i < kept; ++i) unflushed_[i](flushed_);
-    unflushed_.clear();
-    now_ = flushed_;
+    for (std::size_t i = 0; i < unflushed_.size() && i < kept; ++i) unflushed_[i].make(flushed_);
+    Forget();
   }
   void RefuseWrites(absl::Status why) { writable_ = std::move(why); }
   void AddWarning(std::string warning) { warnings_.push_back(std::move(warning)); }
@@ -97,9 +100,9 @@ class FakeRegistry : public Registry {
     if (other_) other_(*this);
     log_.push_back(absl::StrCat("set ", key, " ", name));
     if (CellId(key, name) == ignored_ || Find(now_, key, name) == value) return absl::OkStatus();
-    Do([k = std::string(key), n = std::string(name), value](Keys& keys) {
-      Put(keys, k, n, value);
-    });
+    const std::string k(key);
+    const std::string n(name);
+    Do({k, n, Loaded(k, n), [k, n, value](Keys& keys) { Put(keys, k, n, value); }});
     return absl::OkStatus();
   }
   absl::Status Delete(absl::string_view key, absl::string_view name) override {
@@ -107,7 +110,9 @@ class FakeRegistry : public Registry {
     if (other_) other_(*this);
     log_.push_back(absl::StrCat("delete ", key, " ", name));
     if (CellId(key, name) == ignored_ || !Find(now_, key, name)) return absl::OkStatus();
-    Do([k = std::string(key), n = std::string(name)](Keys& keys) { Erase(keys, k, n); });
+    const std::string k(key);
+    const std::string n(name);
+    Do({k, n, Loaded(k, n), [k, n](Keys& keys) { Erase(keys, k, n); }});
     return absl::OkStatus();
   }
   absl::Status DeleteKeyIfEmpty(absl::string_view key) override {
@@ -118,7 +123,7 @@ class FakeRegistry : public Registry {
       return absl::OkStatus();
     }
     log_.push_back(absl::StrCat("delete-key ", key));
-    Do([lower](Keys& keys) { keys.erase(lower); });
+    Do({lower, std::nullopt, std::nullopt, [lower](Keys& keys) { keys.erase(lower); }});
     return absl::OkStatus();
   }
   absl::Status CheckWritable(absl::string_view) override {
@@ -128,15 +133,19 @@ class FakeRegistry : public Registry {
   absl::Status Flush() override {
     RETURN_IF_ERROR(Check("Registry::Flush"));
     if (unflushed_.empty()) return absl::OkStatus();
+    for (const Edit& edit : unflushed_) {
+      if (edit.name && Find(flushed_, edit.key, *edit.name) != edit.before) {
+        return ChangedMeanwhile(edit.key, *edit.name);
+      }
+    }
     log_.push_back("flush");
-    unflushed_.clear();
-    flushed_ = now_;
+    for (const Edit& edit : unflushed_) edit.make(flushed_);
+    Forget();
     return absl::OkStatus();
   }
   absl::Status Reload() override {
     RETURN_IF_ERROR(Check("Registry::Reload"));
-    unflushed_.clear();
-    now_ = flushed_;
+    Forget();
     return absl::OkStatus();
   }
   std::optional<absl::Time> LastWrite(absl::string_view key) override {
@@ -147,6 +156,13 @@ class FakeRegistry : public Registry {
   std::vector<std::string> Warnings() override { return warnings_; }
 
  private:
+  struct Edit {
+    std::string key;
+    std::optional<std::string> name;  // none: the key itself
+    std::optional<RegistryValue> before;
+    std::function<void(Keys&)> make;
+  };
+
   static std::string CellId(absl::string_view key, absl::string_view name) {
     return LowerAscii(absl::StrCat(key, "\n", name));
   }
@@ -180,9 +196,20 @@ class FakeRegistry : public Registry {
     const auto next = now_.upper_bound(lower + "\\");
     return next != now_.end() && absl::StartsWith(next->first, lower + "\\");
   }
-  void Do(std::function<void(Keys&)> change) {
-    change(now_);
-    unflushed_.push_back(std::move(change));
+  // What the cell held when it was read from the disk last.
+  std::optional<RegistryValue> Loaded(const std::string& key, const std::string& name) const {
+    for (const Edit& edit : unflushed_) {
+      if (edit.name && CellId(edit.key, *edit.name) == CellId(key, name)) return edit.before;
+    }
+    return Find(now_, key, name);
+  }
+  void Do(Edit edit) {
+    edit.make(now_);
+    unflushed_.push_back(std::move(edit));
+  }
+  void Forget() {
+    unflushed_.clear();
+    now_ = flushed_;
   }
   absl::Status Check(const char* call) {
     return faults_ == nullptr ? absl::OkStatus() : faults_->Check(call);
@@ -190,7 +217,7 @@ class FakeRegistry : public Registry {
 
   Keys now_;
   Keys flushed_;
-  std::vector<std::function<void(Keys&)>> unflushed_;
+  std::vector<Edit> unflushed_;
   std::vector<std::string> log_;
   std::map<std::string, absl::Status> unreadable_;
   std::map<std::string, absl::Time> last_write_;

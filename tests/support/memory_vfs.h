@@ -5,6 +5,7 @@
 #define DUMPWARDEN_TESTS_SUPPORT_MEMORY_VFS_H_
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -45,6 +46,10 @@ class MemoryVfs : public Vfs {
     std::lock_guard<std::mutex> lock(mutex_);
     unwritable_.insert(folder);
   }
+  // Runs before each Exchange, as another writer would: to the code under test it is as if that
+  // had come in just before.
+  void Interfere(std::function<void(MemoryVfs&)> other) { other_ = std::move(other); }
+  void RefuseExchange() { can_exchange_ = false; }
   std::optional<std::string> Get(const std::string& path) const {
     std::lock_guard<std::mutex> lock(mutex_);
     const auto found = names_.find(path);
@@ -125,6 +130,19 @@ class MemoryVfs : public Vfs {
     auto inode = found->second;
     names_.erase(found);
     names_[to] = std::move(inode);
+    return absl::OkStatus();
+  }
+  absl::Status Exchange(const std::string& a, const std::string& b) override {
+    if (other_) other_(*this);
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (!can_exchange_) return absl::UnimplementedError(absl::StrCat(b, ": cannot exchange"));
+    RETURN_IF_ERROR(Change("Vfs::Exchange", b));
+    const auto first = names_.find(a);
+    const auto second = names_.find(b);
+    if (first == names_.end() || second == names_.end()) {
+      return absl::NotFoundError(absl::StrCat(a, ", ", b, ": no such file"));
+    }
+    std::swap(first->second, second->second);
     return absl::OkStatus();
   }
   absl::Status Remove(const std::string& path) override {
@@ -216,6 +234,8 @@ class MemoryVfs : public Vfs {
   std::set<std::string> durable_folders_;
   std::set<std::string> unwritable_;
   Locked locked_ = std::make_shared<std::set<std::string>>();
+  std::function<void(MemoryVfs&)> other_;
+  bool can_exchange_ = true;
   Faults* faults_ = nullptr;
   int changes_ = 0;
 };

@@ -15,6 +15,7 @@
 #include <set>
 #include <string>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "platform/system.h"
@@ -237,6 +238,45 @@ TEST_F(HiveRegistryTest, RefusesAValueThatLibhivexCannotWrite) {
   EXPECT_THAT(
       registry->Write(kCrash, "Big", {RegType::kBinary, std::string(kMaxHiveValueBytes + 1, 'x')}),
       StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("16344")));
+}
+
+// Windows keeps a name in one byte a character when Latin-1 has them all, else in UTF-16.
+TEST_F(HiveRegistryTest, NamesBeyondAsciiKeepTheirBytesWhenAnotherValueIsWritten) {
+  const std::string command = absl::StrCat(
+      R"(printf 'cd ControlSet001\\Control\\CrashControl\nsetval 2\nGröße\ndword:7\n名\ndword:8\n)",
+      "commit\\n' | hivexsh -w '", path_, "'");
+  ASSERT_EQ(std::system(command.c_str()), 0) << command;
+  // A cell in use (its size is negative): vk, length of the name, data, REG_DWORD, flags.
+  const auto cell = [](const std::string& name, char number, char one_byte) {
+    const std::string numbers = {static_cast<char>(name.size()),
+                                 0,
+                                 4,
+                                 0,
+                                 0,
+                                 '\x80',
+                                 number,
+                                 0,
+                                 0,
+                                 0,
+                                 4,
+                                 0,
+                                 0,
+                                 0,
+                                 one_byte,
+                                 0,
+                                 0,
+                                 0};
+    return absl::StrCat("\xe0\xff\xff\xffvk", numbers, name);
+  };
+  const std::string cells[] = {cell("Gr\xf6\xdf\x65", 7, 1), cell("\x0d\x54", 8, 0)};
+  for (const std::string& bytes : cells) ASSERT_TRUE(absl::StrContains(Slurp(path_), bytes));
+  ASSERT_OK_AND_ASSIGN(auto registry, Open());
+  ASSERT_THAT(registry->Write(kCrash, "AutoReboot", DwordValue(0)), IsOk());
+  ASSERT_THAT(registry->Flush(), IsOk());
+  for (const std::string& bytes : cells) EXPECT_TRUE(absl::StrContains(Slurp(path_), bytes));
+  ASSERT_OK_AND_ASSIGN(registry, Open());
+  EXPECT_EQ(*registry->Read(kCrash, "Größe"), DwordValue(7));
+  EXPECT_EQ(*registry->Read(kCrash, "名"), DwordValue(8));
 }
 
 TEST_F(HiveRegistryTest, OtherFilesAreRefusedByName) {

@@ -23,6 +23,9 @@ class RecordingVfs : public Vfs {
   absl::Status Rename(const std::string& from, const std::string& to) override {
     return Did(absl::StrCat("rename ", from, " ", to));
   }
+  absl::Status Exchange(const std::string& a, const std::string& b) override {
+    return Did(absl::StrCat("exchange ", a, " ", b));
+  }
   absl::Status Remove(const std::string& path) override { return Did("remove " + path); }
   absl::StatusOr<bool> Exists(const std::string&) override { return true; }
   absl::Status MakeFolder(const std::string&) override { return absl::OkStatus(); }

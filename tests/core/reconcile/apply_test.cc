@@ -4,90 +4,26 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "core/base/text.h"
 #include "core/reconcile/status.h"
 #include "core/reconcile/undo.h"
-#include "tests/support/fake_clock.h"
-#include "tests/support/fake_folders.h"
-#include "tests/support/fake_registry.h"
-#include "tests/support/memory_vfs.h"
+#include "tests/support/apply_host.h"
 #include "tests/support/status_matchers.h"
 
 namespace dumpwarden {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
-
-constexpr char kCrash[] = "HKLM\\SYSTEM\\CurrentControlSet\\Control\\CrashControl";
-constexpr char kPlace[] = "/host/SYSTEM.dumpwarden";
-constexpr char kBackup[] = "/host/SYSTEM.dumpwarden/backup-20261122T170000Z-1.reg";
-constexpr char kUndo[] = "/host/SYSTEM.dumpwarden/undo";
-
-// A host in an active dump whose policy wants a complete one in D:\Dumps: one
-// deletion, one folder, and values that were there and that were not.
-struct Host {
-  Host() {
-    registry.Set(kCrash, "CrashDumpEnabled", DwordValue(1));
-    registry.Set(kCrash, "FilterPages", DwordValue(1));
-    registry.Set(kCrash, "AutoReboot", DwordValue(1));
-    folders.AddDrive("D:\\");
-    vfs.AddFolder("/host");
-    facts.mutable_os()->set_build(20348);
-    facts.set_volumes_known(true);
-    v1::Facts::Volume& volume = *facts.add_volumes();
-    volume.set_path("D:\\");
-    volume.set_kind("fixed");
-    volume.set_total(std::uint64_t{1} << 40);
-    volume.set_free(std::uint64_t{1} << 40);
-    volume.set_mount("/d");
-    Want("dump.auto-reboot", "off");
-    Want("dump.type", "complete");
-    Want("dump.file", "D:\\Dumps\\MEMORY.DMP");
-  }
-  void Want(const std::string& setting, const std::string& value) {
-    Decision decision;
-    decision.setting = setting;
-    decision.value = value;
-    decision.policy = "test";
-    desired.decisions.push_back(decision);
-  }
-  Applier MakeApplier() { return Applier(registry, folders, vfs, clock, {kPlace, "SYSTEM"}); }
-  absl::StatusOr<Applied> Apply() { return MakeApplier().Apply(desired, facts); }
-  absl::StatusOr<bool> Recover() { return MakeApplier().Recover(); }
-  absl::StatusOr<Applied> Restore(const std::string& path) { return MakeApplier().Restore(path); }
-  void UseFaults() {
-    registry.UseFaults(faults);
-    folders.UseFaults(faults);
-    vfs.UseFaults(faults);
-  }
-  std::string BackupText(const std::string& path) {
-    return Utf16LeToUtf8(vfs.Get(path).value().substr(2)).value();
-  }
-
-  Faults faults;
-  FakeRegistry registry;
-  FakeFolders folders;
-  MemoryVfs vfs;
-  FakeClock clock;
-  v1::Facts facts;
-  Desired desired;
-};
-
-FakeRegistry::Keys OldState() { return Host().registry.flushed(); }
-FakeRegistry::Keys NewState() {
-  Host host;
-  EXPECT_THAT(host.Apply(), IsOk());
-  return host.registry.flushed();
-}
 
 TEST(Apply, DeletesThenMakesFoldersThenSets) {
   Host host;
@@ -203,6 +139,79 @@ TEST(Apply, RollingBackLeavesWhatSomebodyElseWroteMeanwhile) {
   EXPECT_EQ(host.registry.Get(kCrash, "AutoReboot"), DwordValue(1));
 }
 
+// What the report, the backup and the registry say of a value that another program changes while
+// the apply is at work, before the first value or just before its own is written.
+TEST(Apply, ValueThatAnotherProgramChangesMeanwhileIsPlannedForAnew) {
+  for (const bool elsewhere : {false, true}) {
+    SCOPED_TRACE(elsewhere ? "seen by Flush" : "seen before the write");
+    Host host;
+    bool done = false;
+    host.registry.Interfere([&](FakeRegistry& registry) {
+      if (done) return;
+      done = true;
+      if (elsewhere) registry.SetElsewhere(kCrash, "AutoReboot", DwordValue(9));
+      if (!elsewhere) registry.Set(kCrash, "AutoReboot", DwordValue(9));
+    });
+    const auto applied = host.Apply();
+    ASSERT_THAT(applied, IsOk());
+    EXPECT_EQ(host.registry.flushed(), NewState());
+    EXPECT_THAT(host.BackupText(applied->backup), HasSubstr("\"AutoReboot\"=dword:00000009\r\n"));
+    const auto& edits = applied->plan.edits;
+    const auto edit = std::find_if(edits.begin(), edits.end(),
+                                   [](const Edit& e) { return e.name == "AutoReboot"; });
+    ASSERT_NE(edit, edits.end());
+    EXPECT_EQ(edit->from, DwordValue(9));
+  }
+}
+
+TEST(Apply, GivesUpWhenAnotherProgramNeverStopsAndLeavesItsValue) {
+  Host host;
+  std::uint32_t theirs = 100;
+  host.registry.Interfere([&](FakeRegistry& registry) {
+    if (!registry.Get(kCrash, "FilterPages")) return;  // once a try: before the first deletion
+    registry.SetElsewhere(kCrash, "AutoReboot", DwordValue(++theirs));
+  });
+  EXPECT_THAT(host.Apply(),
+              StatusIs(absl::StatusCode::kAborted,
+                       AllOf(HasSubstr("AutoReboot was changed by another program meanwhile"),
+                             HasSubstr("everything is as before"))));
+  EXPECT_EQ(theirs, 103u) << "three tries";
+  EXPECT_EQ(host.registry.Get(kCrash, "AutoReboot"), DwordValue(103));
+  EXPECT_EQ(host.registry.Get(kCrash, "FilterPages"), DwordValue(1));
+  EXPECT_THAT(host.vfs.Paths(), ElementsAre(absl::StrCat(kPlace, "/lock")));
+}
+
+TEST(Apply, BackupThatRestoreCouldNotReadIsRefusedBeforeAnythingIsTouched) {
+  Host probe;
+  ASSERT_THAT(probe.Apply(), IsOk());
+  const std::size_t size = probe.vfs.Get(kBackup)->size();
+  Host host;
+  const auto applier = [&](std::size_t limit) {
+    return Applier(host.registry, host.folders, host.vfs, host.clock, {kPlace, "SYSTEM", limit});
+  };
+  EXPECT_THAT(applier(size - 1).Apply(host.desired, host.facts),
+              StatusIs(absl::StatusCode::kResourceExhausted,
+                       AllOf(HasSubstr(absl::StrCat(size)), HasSubstr("nothing was changed"))));
+  EXPECT_EQ(host.vfs.changes(), 0);
+  EXPECT_THAT(host.registry.log(), IsEmpty());
+  ASSERT_THAT(applier(size).Apply(host.desired, host.facts), IsOk());
+  EXPECT_THAT(applier(size - 1).Restore(kBackup),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr(kBackup)));
+  EXPECT_THAT(applier(2 * size).Restore(kBackup), IsOk()) << "its own is larger";
+  EXPECT_EQ(host.registry.flushed(), OldState());
+}
+
+TEST(Apply, FolderThatCannotBeRemovedDoesNotStopTheRollBack) {
+  Host host;
+  host.registry.IgnoreWritesOf(kCrash, "DumpFile");
+  host.folders.MakeUnremovable("D:\\Dumps");
+  EXPECT_THAT(host.Apply(),
+              StatusIs(absl::StatusCode::kDataLoss,
+                       AllOf(HasSubstr("everything is as before"), HasSubstr("D:\\Dumps"))));
+  EXPECT_EQ(host.registry.flushed(), OldState());
+  EXPECT_FALSE(host.vfs.Get(kUndo).has_value());
+}
+
 // Walks a fault through every call that an apply makes.  Returns how many there were.
 template <typename Arm, typename Check>
 int WalkFaults(Arm arm, Check check) {
@@ -290,6 +299,18 @@ TEST(Recover, KilledWhileRecoveringItIsFinishedLater) {
   }
 }
 
+TEST(Recover, FolderThatCannotBeRemovedIsNoFailure) {
+  Host host;
+  ASSERT_THAT(host.Apply(), IsOk());
+  ASSERT_THAT(host.vfs.Rename(absl::StrCat(kBackup, ".undo"), kUndo), IsOk());
+  host.folders.MakeUnremovable("D:\\Dumps");
+  Applier applier = host.MakeApplier();
+  EXPECT_THAT(applier.Recover(), IsOk());
+  EXPECT_THAT(applier.left_folders(), ElementsAre("D:\\Dumps"));
+  EXPECT_EQ(host.registry.flushed(), OldState());
+  EXPECT_FALSE(host.vfs.Get(kUndo).has_value());
+}
+
 TEST(Recover, LeavesCellsThatSomebodyElseChangedSince) {
   Host host;
   ASSERT_THAT(host.Apply(), IsOk());
@@ -318,7 +339,7 @@ TEST(Recover, DamagedRecordIsAnErrorThatSaysWhatToDo) {
                                  flipped, FormatUndo(foreign)}) {
     host.vfs.Put(kUndo, bad);
     EXPECT_THAT(host.Recover(), StatusIs(absl::StatusCode::kDataLoss,
-                                         testing::AllOf(HasSubstr(kUndo), HasSubstr("by hand"))));
+                                         AllOf(HasSubstr(kUndo), HasSubstr("by hand"))));
     EXPECT_THAT(host.Apply().status(), IsOk()) << "matching: nothing to do";
   }
 }
@@ -330,9 +351,8 @@ TEST(Recover, APlantedRecordRemovesNothing) {
   v1::UndoRecord planted;
   planted.set_backup("/tmp/precious.txt");
   host.vfs.Put(kUndo, FormatUndo(planted));
-  EXPECT_THAT(host.Apply(),
-              StatusIs(absl::StatusCode::kDataLoss,
-                       testing::AllOf(HasSubstr(kUndo), HasSubstr("/tmp/precious.txt"))));
+  EXPECT_THAT(host.Apply(), StatusIs(absl::StatusCode::kDataLoss,
+                                     AllOf(HasSubstr(kUndo), HasSubstr("/tmp/precious.txt"))));
   EXPECT_EQ(host.vfs.Get("/tmp/precious.txt"), "kept");
   planted.set_backup("backup-1.reg");
   planted.add_folders("D:\\Victim");
@@ -352,123 +372,6 @@ TEST(Recover, UndoesAnApplyThatOnlyMadeTheFolder) {
   EXPECT_THAT(host.Recover(), IsOk());
   EXPECT_THAT(host.folders.folders(), IsEmpty());
   EXPECT_EQ(host.registry.flushed(), NewState());
-}
-
-TEST(Restore, BringsBackTheExactStateAbsentValuesIncluded) {
-  Host host;
-  ASSERT_THAT(host.Apply(), IsOk());
-  const auto restored = host.Restore(kBackup);
-  ASSERT_THAT(restored, IsOk());
-  EXPECT_EQ(host.registry.flushed(), OldState());
-  EXPECT_THAT(host.folders.folders(), IsEmpty());
-  EXPECT_THAT(restored->backup, testing::EndsWith("-2.reg"));
-  const int changes = host.vfs.changes();
-  const auto again = host.Restore(kBackup);
-  ASSERT_THAT(again, IsOk());
-  EXPECT_EQ(again->backup, "");
-  EXPECT_EQ(host.vfs.changes(), changes);
-}
-
-TEST(Restore, CanItselfBeRestored) {
-  Host host;
-  ASSERT_THAT(host.Apply(), IsOk());
-  const auto new_state = host.registry.flushed();
-  const auto restored = host.Restore(kBackup);
-  ASSERT_THAT(restored, IsOk());
-  ASSERT_THAT(host.Restore(restored->backup), IsOk());
-  EXPECT_EQ(host.registry.flushed(), new_state);
-}
-
-TEST(Restore, RemovesTheKeyThatItsApplyMadeAndKeepsOneThatIsInUse) {
-  for (const bool in_use : {false, true}) {
-    Host host;
-    host.registry = FakeRegistry();
-    host.registry.AddKey("HKLM\\SYSTEM\\CurrentControlSet\\Control");
-    const auto before = host.registry.flushed();
-    ASSERT_THAT(host.Apply(), IsOk());
-    if (in_use) host.registry.Set(kCrash, "Theirs", DwordValue(1));
-    if (in_use) host.folders.AddFile("D:\\Dumps");
-    ASSERT_THAT(host.Restore(kBackup), IsOk());
-    EXPECT_EQ(host.registry.flushed() == before, !in_use);
-    EXPECT_EQ(host.folders.folders().empty(), !in_use);
-  }
-}
-
-TEST(Restore, AFolderAndAKeyThatStayMakeNoNewBackupEachTime) {
-  Host host;
-  host.registry = FakeRegistry();
-  host.registry.AddKey("HKLM\\SYSTEM\\CurrentControlSet\\Control");
-  ASSERT_THAT(host.Apply(), IsOk());
-  host.registry.Set(kCrash, "Theirs", DwordValue(1));
-  host.folders.AddFile("D:\\Dumps");
-  ASSERT_THAT(host.Restore(kBackup), IsOk());
-  const std::vector<std::string> paths = host.vfs.Paths();
-  const auto state = host.registry.flushed();
-  host.registry.ClearLog();
-  const auto again = host.Restore(kBackup);
-  ASSERT_THAT(again, IsOk());
-  EXPECT_EQ(again->backup, "");
-  EXPECT_EQ(host.vfs.Paths(), paths);
-  EXPECT_THAT(host.registry.log(), IsEmpty());
-  EXPECT_EQ(host.registry.flushed(), state);
-}
-
-TEST(Restore, RefusesWhatItsApplyDidNotCreateAndWhatIsNotInTheTable) {
-  Host host;
-  ASSERT_THAT(host.Apply(), IsOk());
-  const auto applied = host.registry.flushed();
-  const auto backup = [](const std::string& lines) {
-    return absl::StrCat("Windows Registry Editor Version 5.00\r\n\r\n", lines);
-  };
-  const std::string section =
-      "[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Control\\CrashControl]\r\n";
-  const struct {
-    std::string text;
-    const char* message;
-    const char* why;
-  } cases[] = {
-      {backup(section + "\"AutoReboot\"=-\r\n"), "x.reg:4:1:", "its apply did not create that"},
-      {backup(section + "\"Evil\"=dword:1\r\n"), "not in the table", "a cell of nobody"},
-      {backup(
-           "[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\E]\r\n\"ImagePath\"=\"x\""),
-       "not in the table", "a service"},
-      {backup("[-HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Control\\CrashControl]\r\n"),
-       "deletes the key", "a whole key"},
-      {"nonsense", "x.reg:1:1:", "no .reg file"},
-  };
-  host.vfs.Put("/host/x.reg.undo", *host.vfs.Get(absl::StrCat(kBackup, ".undo")));
-  for (const auto& c : cases) {
-    SCOPED_TRACE(c.why);
-    host.vfs.Put("/host/x.reg", c.text);
-    EXPECT_THAT(host.Restore("/host/x.reg"),
-                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(c.message)));
-    EXPECT_EQ(host.registry.flushed(), applied);
-  }
-  host.vfs.Put("/host/alone.reg", *host.vfs.Get(kBackup));
-  EXPECT_THAT(host.Restore("/host/alone.reg"),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("alone.reg.undo")));
-  EXPECT_THAT(host.Restore("/host/none.reg"),
-              StatusIs(absl::StatusCode::kNotFound, HasSubstr("none")));
-}
-
-TEST(Restore, FailingAnywhereLeavesAllAppliedOrAllRestored) {
-  const auto new_state = NewState();
-  for (int nth = 1; nth < 1000; ++nth) {
-    SCOPED_TRACE(nth);
-    Host host;
-    ASSERT_THAT(host.Apply(), IsOk());
-    host.UseFaults();
-    host.faults.FailFrom(nth);
-    const auto restored = host.Restore(kBackup);
-    const bool fired = host.faults.fired();
-    host.faults.Clear();
-    host.registry.PowerCut(1);
-    host.vfs.Crash();
-    ASSERT_THAT(host.Recover(), IsOk());
-    const auto& state = host.registry.flushed();
-    EXPECT_TRUE(state == OldState() || state == new_state) << restored.status();
-    if (!fired) return;
-  }
 }
 
 }  // namespace

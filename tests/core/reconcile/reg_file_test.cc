@@ -66,6 +66,11 @@ TEST(RegFile, ReadsEveryKindOfData) {
   }
 }
 
+TEST(RegFile, ReadsAKeyWithBracketsInItsName) {
+  const RegFile file = Parsed(absl::StrCat(kHeader, "[HKEY_LOCAL_MACHINE\\A[1];x]b] \t\r\n"));
+  EXPECT_THAT(file.Keys(), ElementsAre("HKLM\\A[1];x]b"));
+}
+
 TEST(RegFile, ReadsTheDefaultValue) {
   EXPECT_EQ(WithValue("@=\"x\"\r\n").Read(kKey, ""), SzValue("x"));
 }
@@ -151,11 +156,57 @@ TEST(RegFile, AddsAndRemovesASectionWithoutATrace) {
   EXPECT_EQ(file.Serialize(), bytes);
 }
 
-TEST(RegFile, KeepsALastLineWithoutEndApartFromANewOne) {
+// An apply and its restore are two programs: what there is to know is in the file.
+TEST(RegFile, ASectionThatComesAndGoesLeavesTheEndOfTheFileAsItWas) {
+  const std::string keys[] = {"HKLM\\SYSTEM\\New\\Key", "HKLM\\SYSTEM\\Other"};
+  const std::string values = absl::StrCat(kHeader, kSection, "\"A\"=dword:1");
+  const struct {
+    std::string bytes;
+    const char* why;
+  } cases[] = {
+      {absl::StrCat(values, "\r\n"), "a line end"},
+      {absl::StrCat(values, "\r\n\r\n"), "an empty line, as regedit exports"},
+      {absl::StrCat(values, "\r\n\r\n\r\n"), "two empty lines"},
+      {absl::StrCat(values, "\r\n \t\r\n"), "blanks"},
+      {absl::StrCat(values, "\r\n \t"), "blanks without a line end"},
+      {values, "no line end"},
+      {absl::StrCat(values, "\r\n; why"), "a comment without a line end"},
+      {absl::StrCat(values, "\n\n"), "other line ends"},
+      {kHeader, "a header and an empty line"},
+      {"Windows Registry Editor Version 5.00\r\n", "a header"},
+      {"Windows Registry Editor Version 5.00\n", "a header and another line end"},
+      {"Windows Registry Editor Version 5.00", "nothing but the header's words"},
+  };
+  for (const auto& c : cases) {
+    for (const bool first_goes_first : {true, false}) {
+      SCOPED_TRACE(absl::StrCat(c.why, first_goes_first));
+      RegFile file = Parsed(Utf16(c.bytes));
+      for (const std::string& key : keys) {
+        file = Parsed(file.Serialize());
+        file.Write(key, "V", MultiSzValue({"a", "b"}));
+        file.Write(key, "W", DwordValue(1));
+      }
+      for (const int i : {0, 1}) {
+        const std::string& key = keys[first_goes_first ? i : 1 - i];
+        file = Parsed(file.Serialize());
+        EXPECT_EQ(file.Read(key, "W"), DwordValue(1));
+        file.Delete(key, "V");
+        file.Delete(key, "W");
+        file.DeleteKeyIfEmpty(key);
+      }
+      EXPECT_EQ(file.Serialize(), Utf16(c.bytes));
+    }
+  }
+}
+
+TEST(RegFile, AValueThatComesAndGoesLeavesALastLineWithoutEnd) {
   RegFile file = WithValue("\"A\"=dword:1");
+  const std::string before = file.Serialize();
   file.Write(kKey, "B", DwordValue(2));
   EXPECT_EQ(file.Serialize(),
-            absl::StrCat(kHeader, kSection, "\"A\"=dword:1\r\n\"B\"=dword:00000002\r\n"));
+            absl::StrCat(kHeader, kSection, "\"A\"=dword:1\r\n\"B\"=dword:00000002"));
+  file.Delete(kKey, "B");
+  EXPECT_EQ(file.Serialize(), before);
 }
 
 TEST(RegFile, EveryValueSurvivesWritingAndReading) {
@@ -238,6 +289,11 @@ TEST(RegFile, SaysWhereAndWhatIsWrong) {
        "host.reg:4:1: ", "a value below a deleted key"},
       {absl::StrCat(kHeader, "[HKLM\\A]"), "HKEY_LOCAL_MACHINE", "short root"},
       {absl::StrCat(kHeader, "[HKEY_LOCAL_MACHINE\\A"), "\"]\"", "open bracket"},
+      {absl::StrCat(kHeader, "[HKEY_LOCAL_MACHINE\\A] ; see [1]"),
+       "host.reg:3:1: ", "a comment that would be part of the key"},
+      {absl::StrCat(kHeader, " [HKEY_LOCAL_MACHINE\\A]\t; why"),
+       "host.reg:3:2: ", "text behind the bracket"},
+      {absl::StrCat(kHeader, "[HKEY_LOCAL_MACHINE\\A] x"), "nothing behind", "text behind"},
       {absl::StrCat(kHeader, "[HKEY_LOCAL_MACHINE\\\\A]"), "empty component", "two backslashes"},
       {absl::StrCat(kHeader, deep, "]"), "deeper than 512", "nesting"},
       {absl::StrCat(section, "nonsense"), "host.reg:4:1: ", "no line at all"},
