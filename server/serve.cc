@@ -124,6 +124,8 @@ class Server {
     }
     fleet_->Tick();  // who was heard last
     listener_->Stop(absl::Milliseconds(500));
+    refusals_.Flush();
+    troubles_.Flush();
     log_.Info("stopped");
   }
 

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
+#include "core/base/text.h"
 #include "platform/keys.h"
 
 namespace dumpwarden {
@@ -36,6 +37,21 @@ absl::StatusOr<std::vector<CertificatePtr>> ShownChain(absl::string_view leaf_pe
   return chain;
 }
 
+// Whose certificate it is: of a chain that is ours, whose names we chose.  What a stranger's says
+// of itself is worth nothing.
+std::string HolderOf(ChainVerdict verdict, absl::string_view leaf_pem) {
+  const bool ours = verdict == ChainVerdict::kExpired || verdict == ChainVerdict::kNotYetValid ||
+                    verdict == ChainVerdict::kWrongPurpose;
+  if (!ours) return "";
+  const auto leaf = ReadCertificatesPem(leaf_pem);
+  if (!leaf.ok() || leaf->empty()) return "";
+  const auto summary = Summarize(*leaf->front());
+  if (!summary.ok()) return "";
+  return absl::StrCat(" (", Printable(summary->spiffe_id), ", serial ", summary->serial, ", valid ",
+                      absl::FormatTime(summary->not_before, absl::UTCTimeZone()), " to ",
+                      absl::FormatTime(summary->not_after, absl::UTCTimeZone()), ")");
+}
+
 // Called for every handshake, with an empty certificate when the client showed none.
 class ClientVerifier final : public tls::ExternalCertificateVerifier {
  public:
@@ -57,7 +73,8 @@ class ClientVerifier final : public tls::ExternalCertificateVerifier {
     refusals_.Count({.action = "handshake.refused",
                      .reason = word,
                      .source = "",  // the library does not tell it to a verifier
-                     .detail = absl::StrCat("client certificate: ", word),
+                     .detail = absl::StrCat("client certificate: ", word,
+                                            HolderOf(verdict, View(request->peer_cert()))),
                      .count = 0});
     *status = {grpc::StatusCode::UNAUTHENTICATED, absl::StrCat("client certificate: ", word)};
     return true;
