@@ -42,6 +42,7 @@ constexpr int kMaxEnrollMessage = 64 * 1024;
 constexpr int kMaxThreads = 64;
 constexpr absl::Duration kStaleMargin = absl::Minutes(1);
 constexpr absl::Duration kDrainTime = absl::Seconds(3);
+constexpr absl::Duration kCertificateCheck = absl::Seconds(10);
 
 // From here on they are waited for, in this thread only.
 sigset_t BlockSignals() {
@@ -82,9 +83,9 @@ class Server {
           absl::StrCat("trust-domain is ", config_.trust_domain, ", but the authority in ",
                        config_.ca, " is that of ", authority_->trust_domain()));
     }
-    ASSIGN_OR_RETURN(identity_,
-                     LoadServerIdentity(vfs_, *authority_, {config_.tls_chain, config_.tls_key},
-                                        config_.names, clock_.Now()));
+    ASSIGN_OR_RETURN(certificate_expires_, RefreshServerIdentity(vfs_, *authority_, Files(),
+                                                                 config_.names, clock_.Now()));
+    certificate_checked_ = clock_.Monotonic();
     ASSIGN_OR_RETURN(store_, MakeSqliteStore(config_.store, clock_));
     BuildParts();
     RETURN_IF_ERROR(StartSessions());
@@ -99,7 +100,8 @@ class Server {
     std::printf("%s\n", ready.dump().c_str());
     std::fflush(stdout);
     log_.Info("serving", {{"listen", listener_->address()},
-                          {"certificate-expires", absl::FormatTime(identity_.expires)}});
+                          {"certificate-expires",
+                           absl::FormatTime(certificate_expires_, absl::UTCTimeZone())}});
   }
 
   // An error: it serves nobody any more, and must be started anew.
@@ -108,6 +110,7 @@ class Server {
     refusals_.Tick();
     troubles_.Tick();
     RefreshDoor();
+    RefreshCertificate();
     descriptors_.Tick();
     return accept_watch_.Check();
   }
@@ -140,6 +143,30 @@ class Server {
     door_status_ = done;
   }
 
+  ServerIdentityFiles Files() const { return {config_.tls_chain, config_.tls_key}; }
+
+  // Renewed long before it expires; the listeners read it from its file.
+  void RefreshCertificate() {
+    if (clock_.Monotonic() - certificate_checked_ < kCertificateCheck) return;
+    certificate_checked_ = clock_.Monotonic();
+    const auto expires =
+        RefreshServerIdentity(vfs_, *authority_, Files(), config_.names, clock_.Now());
+    if (!expires.ok()) {
+      troubles_.Count(
+          {.action = "trouble",
+           .reason = "check or renew the server's certificate",
+           .source = "",
+           .detail = absl::StrCat(expires.status().message(), "; the one shown expires ",
+                                  absl::FormatTime(certificate_expires_, absl::UTCTimeZone())),
+           .count = 0});
+      return;
+    }
+    if (*expires == certificate_expires_) return;
+    certificate_expires_ = *expires;
+    log_.Info("the server's certificate was renewed",
+              {{"expires", absl::FormatTime(certificate_expires_, absl::UTCTimeZone())}});
+  }
+
   void BuildParts() {
     FleetOptions options;
     options.max_sessions = config_.max_sessions;
@@ -158,7 +185,7 @@ class Server {
     enrollment_ = std::make_unique<HostEnrollment>(*store_, *authority_, clock_, random_, log_);
     ListenerOptions door;
     door.address = config_.enrollment_listener;
-    door.credentials = ServerTls(identity_);
+    door.credentials = ServerTls(Files());
     door.max_message_bytes = kMaxEnrollMessage;
     door.max_threads = kMaxThreads;
     door.max_age = absl::Minutes(1);
@@ -171,7 +198,7 @@ class Server {
     ListenerOptions options;
     options.address = config_.agents_listener;
     ASSIGN_OR_RETURN(options.credentials,
-                     MutualTls(identity_, authority_->root_pem(), clock_, refusals_,
+                     MutualTls(Files(), authority_->root_pem(), clock_, refusals_,
                                [this] { accept_watch_.NoteHandshake(); }));
     options.max_message_bytes = kMaxSessionMessage;
     options.max_threads = kMaxThreads;
@@ -231,7 +258,8 @@ class Server {
   DescriptorLimit descriptors_;
   AcceptWatch accept_watch_;
   std::unique_ptr<Authority> authority_;
-  ServerIdentity identity_;
+  absl::Time certificate_expires_;
+  absl::Duration certificate_checked_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<Fleet> fleet_;
   std::unique_ptr<Authorizer> authorizer_;

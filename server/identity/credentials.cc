@@ -96,9 +96,11 @@ class ClientVerifier final : public tls::ExternalCertificateVerifier {
   const std::function<void()> on_handshake_;
 };
 
-tls::TlsServerCredentialsOptions OptionsFor(const ServerIdentity& identity) {
-  tls::TlsServerCredentialsOptions options(std::make_shared<tls::StaticDataCertificateProvider>(
-      std::vector<tls::IdentityKeyCertPair>{{identity.key_pem, identity.chain_pem}}));
+constexpr unsigned kReadAgainSeconds = 10;
+
+tls::TlsServerCredentialsOptions OptionsFor(const ServerIdentityFiles& files) {
+  tls::TlsServerCredentialsOptions options(std::make_shared<tls::FileWatcherCertificateProvider>(
+      files.key, files.chain, kReadAgainSeconds));
   options.watch_identity_key_cert_pairs();
   return options;
 }
@@ -106,10 +108,10 @@ tls::TlsServerCredentialsOptions OptionsFor(const ServerIdentity& identity) {
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MutualTls(
-    const ServerIdentity& identity, const std::string& root_pem, const Clock& clock,
+    const ServerIdentityFiles& files, const std::string& root_pem, const Clock& clock,
     Refusals& refusals, std::function<void()> on_handshake) {
   ASSIGN_OR_RETURN(std::vector<CertificatePtr> roots, ReadCertificatesPem(root_pem));
-  tls::TlsServerCredentialsOptions options = OptionsFor(identity);
+  tls::TlsServerCredentialsOptions options = OptionsFor(files);
   options.set_cert_request_type(GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_BUT_DONT_VERIFY);
   options.set_certificate_verifier(tls::ExternalCertificateVerifier::Create<ClientVerifier>(
       std::move(roots), clock, refusals, std::move(on_handshake)));
@@ -117,8 +119,8 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MutualTls(
   return tls::TlsServerCredentials(options);
 }
 
-std::shared_ptr<grpc::ServerCredentials> ServerTls(const ServerIdentity& identity) {
-  tls::TlsServerCredentialsOptions options = OptionsFor(identity);
+std::shared_ptr<grpc::ServerCredentials> ServerTls(const ServerIdentityFiles& files) {
+  tls::TlsServerCredentialsOptions options = OptionsFor(files);
   options.set_cert_request_type(GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
   return tls::TlsServerCredentials(options);
 }
