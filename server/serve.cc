@@ -31,6 +31,7 @@
 #include "server/identity/credentials.h"
 #include "server/identity/enrollment.h"
 #include "server/identity/server_identity.h"
+#include "server/library_log.h"
 #include "server/listener.h"
 #include "server/store/sqlite_store.h"
 
@@ -279,12 +280,16 @@ absl::Status Serve(const std::string& config_file) {
   const auto random = MakeSystemRandom();
   const auto vfs = MakeSystemVfs();
   const auto log = MakeLog(*clock, "dumpwarden-server");
+  LibraryLog library_log(*log, *clock);
   ASSIGN_OR_RETURN(ServerConfig config, ReadServerConfig(*vfs, config_file));
   Server server(std::move(config), *vfs, *clock, *random, *log);
   RETURN_IF_ERROR(server.Start());
   server.SayReady();
   absl::Status serves;
-  while (serves.ok() && !StopAsked(stop, absl::Seconds(1))) serves = server.Tick();
+  while (serves.ok() && !StopAsked(stop, absl::Seconds(1))) {
+    serves = server.Tick();
+    library_log.Tick();
+  }
   server.Stop(stop);
   return serves;
 }
