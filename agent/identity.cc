@@ -162,6 +162,7 @@ absl::StatusOr<Identity> LoadIdentity(Vfs& vfs, const std::string& data) {
   ASSIGN_OR_RETURN(const std::unique_ptr<FileLock> lock, LockIdentity(vfs, data));
   RETURN_IF_ERROR(FinishReplacement(vfs, data));
   const std::string folder = Folder(data);
+  for (const char* key : {"/tls.key", "/host.key"}) RETURN_IF_ERROR(CheckPrivate(folder + key));
   Identity identity;
   ASSIGN_OR_RETURN(const std::string yaml, vfs.Read(folder + "/identity.yaml", kMaxIdentityFile));
   RETURN_IF_ERROR(ReadFields(yaml, folder + "/identity.yaml", identity));

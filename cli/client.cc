@@ -52,6 +52,13 @@ absl::StatusOr<std::string> ReadPem(Vfs& vfs, const std::string& path) {
   return pem;
 }
 
+absl::Status CheckKeyFile(const std::string& path) {
+  const absl::Status found = CheckPrivate(path);
+  if (found.ok()) return found;
+  return Trouble(absl::StatusCode::kUnauthenticated, absl::StrCat("the key ", path, " is not used"),
+                 found.message(), absl::StrCat("chmod 600 ", path));
+}
+
 absl::StatusOr<std::vector<CertificatePtr>> ReadChain(const std::string& pem,
                                                       const std::string& path) {
   absl::StatusOr<std::vector<CertificatePtr>> chain = ReadCertificatesPem(pem);
@@ -99,6 +106,7 @@ absl::StatusOr<Identity> LoadIdentity(Vfs& vfs, const Context& context, absl::Ti
   Identity identity;
   ASSIGN_OR_RETURN(identity.ca, ReadPem(vfs, context.ca));
   ASSIGN_OR_RETURN(identity.certificate, ReadPem(vfs, context.certificate));
+  RETURN_IF_ERROR(CheckKeyFile(context.key));
   ASSIGN_OR_RETURN(identity.key, ReadPem(vfs, context.key));
   RETURN_IF_ERROR(CheckOwn(context, identity, now));
   return identity;
@@ -178,7 +186,10 @@ std::shared_ptr<grpc::Channel> MakeChannel(const Context& context, const Identit
   arguments.SetMaxReceiveMessageSize(kMaxAnswerBytes);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 3000);  // drift follow is to be back soon
+  // drift follow is to be back soon: without all of these it would not try for 20 to 30 seconds.
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 3000);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 3000);
+  arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 1000);
   return grpc::CreateCustomChannel(context.server, tls::TlsCredentials(options), arguments);
 }
 
@@ -218,6 +229,15 @@ absl::Status Unreachable(const Context& context, const Handshake& handshake,
                               context.name));
 }
 
+absl::Status OtherService(const Context& context) {
+  return Trouble(
+      absl::StatusCode::kUnimplemented,
+      absl::StrCat(context.server, " answers, but does not offer this"),
+      "it is the enrolment port, or another service, or a server older than this dumpctl",
+      absl::StrCat("set `server` of context ", context.name,
+                   " to the address of the server's `listeners: agents`"));
+}
+
 absl::string_view WhatToDo(absl::StatusCode code, bool of_policies) {
   switch (code) {
     case absl::StatusCode::kUnauthenticated:
@@ -236,6 +256,10 @@ absl::string_view WhatToDo(absl::StatusCode code, bool of_policies) {
       return "correct what the first line names";
     case absl::StatusCode::kUnimplemented:
       return "the server is older than this dumpctl; use one of its version";
+    case absl::StatusCode::kResourceExhausted:
+      return of_policies
+                 ? "use fewer or smaller policies, as the first line says; nothing was changed"
+                 : "ask for less at once, or try again when the server has less to do";
     default:
       return "try again; the server's log says more";
   }
@@ -258,6 +282,7 @@ struct Client::Wire {
                      absl::StrCat("it took longer than ", absl::FormatDuration(timeout)),
                      "give it longer with --timeout; what was asked may have been done");
     }
+    if (absl::IsUnimplemented(status) && status.message().empty()) return OtherService(context);
     // More than one line: the server's reader has said it all.
     if (absl::StrContains(status.message(), '\n')) return status;
     return Trouble(

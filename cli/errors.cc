@@ -2,6 +2,7 @@
 #include "cli/errors.h"
 
 #include <string>
+#include <vector>
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
@@ -13,6 +14,16 @@ namespace dumpwarden {
 namespace {
 
 constexpr char kMisuse[] = "dumpwarden/misuse";
+
+bool IsNumber(absl::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == absl::string_view::npos;
+}
+
+// "web.yaml:3:7: ...", which editors want bare.
+bool NamesAPlace(absl::string_view line) {
+  const std::vector<absl::string_view> parts = absl::StrSplit(line.substr(0, line.find(": ")), ':');
+  return parts.size() >= 3 && IsNumber(parts.back()) && IsNumber(parts[parts.size() - 2]);
+}
 
 }  // namespace
 
@@ -30,7 +41,7 @@ absl::Status Misuse(absl::string_view what, absl::string_view why, absl::string_
 int Complain(std::ostream& err, const absl::Status& status) {
   absl::string_view prefix = "dumpctl: ";
   for (absl::string_view line : absl::StrSplit(status.message(), '\n', absl::SkipEmpty())) {
-    err << prefix << Printable(line) << "\n";
+    err << (NamesAPlace(line) ? "" : prefix) << Printable(line) << "\n";
     prefix = "";
   }
   return status.GetPayload(kMisuse) ? kExitUsage : ExitCodeOf(status.code());

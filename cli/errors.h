@@ -17,7 +17,8 @@ absl::Status Trouble(absl::StatusCode code, absl::string_view what, absl::string
 // The same for a wrong command line: exit code 64, whatever the answer of a server would give.
 absl::Status Misuse(absl::string_view what, absl::string_view why, absl::string_view todo);
 
-// Prints the lines, safe for a terminal, and gives the exit code of the status.
+// Prints the lines, safe for a terminal and `file:line:column: ...` bare, and gives the exit code
+// of the status.
 int Complain(std::ostream& err, const absl::Status& status);
 int ExitCodeOf(absl::StatusCode code);
 

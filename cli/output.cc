@@ -53,19 +53,24 @@ Format OutputOption::format() const {
   return word_ == "csv" ? Format::kCsv : Format::kTable;
 }
 
-absl::StatusOr<absl::Duration> ParseTime(absl::string_view option, const std::string& text) {
+absl::StatusOr<absl::Duration> ParseTime(absl::string_view option, const std::string& text,
+                                         const TimeRange& accepted) {
   absl::Duration duration;
-  if (absl::ParseDuration(text, &duration) && duration > absl::ZeroDuration() &&
-      duration <= absl::Hours(24 * 365)) {
+  if (absl::ParseDuration(text, &duration) && duration >= accepted.least &&
+      duration <= accepted.most) {
     return duration;
   }
-  return Misuse(absl::StrCat(option, " ", Quote(text)), "that is not a time above 0",
+  return Misuse(absl::StrCat(option, " ", Quote(text)),
+                absl::StrCat("that is not a time from ", absl::FormatDuration(accepted.least),
+                             " to ", absl::FormatDuration(accepted.most)),
                 "write it like 90s, 15m or 24h");
 }
 
 absl::StatusOr<std::unique_ptr<Client>> Connect(const Invocation& invocation) {
   const std::unique_ptr<Vfs> vfs = MakeSystemVfs();
-  ASSIGN_OR_RETURN(const absl::Duration timeout, ParseTime("--timeout", invocation.server.timeout));
+  ASSIGN_OR_RETURN(const absl::Duration timeout,
+                   ParseTime("--timeout", invocation.server.timeout,
+                             {absl::Milliseconds(1), absl::Hours(24 * 365)}));
   ASSIGN_OR_RETURN(const Context context,
                    LoadContext(*vfs, invocation.server, invocation.environment));
   return Client::Make(context, timeout, *vfs);

@@ -14,6 +14,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "core/report/table.h"
@@ -35,8 +36,13 @@ inline constexpr std::uint32_t kDefaultLimit = 100;  // of lists: the newest
 // The server of --context, with --timeout, ready to be asked.
 absl::StatusOr<std::unique_ptr<Client>> Connect(const Invocation& invocation);
 
-// 90s, 15m, 24h; else a Misuse.
-absl::StatusOr<absl::Duration> ParseTime(absl::string_view option, const std::string& text);
+struct TimeRange {
+  absl::Duration least;
+  absl::Duration most;
+};
+// 90s, 15m, 24h, and in the range; else a Misuse.
+absl::StatusOr<absl::Duration> ParseTime(absl::string_view option, const std::string& text,
+                                         const TimeRange& accepted);
 
 // Wrong ones are a Misuse; empty is "any".
 absl::Status CheckSelector(absl::string_view selector);  // role=sql,site=a

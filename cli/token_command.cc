@@ -13,6 +13,9 @@
 namespace dumpwarden {
 namespace {
 
+// What the server accepts, in its whole seconds.
+constexpr TimeRange kTokenLife{absl::Seconds(1), absl::Hours(7 * 24)};
+
 absl::Status AddLabels(const std::vector<std::string>& labels, v1::CreateTokenRequest& request) {
   for (const std::string& label : labels) {
     const std::pair<std::string, std::string> parts =
@@ -85,11 +88,16 @@ absl::StatusOr<int> RunTokenCreate(Invocation& invocation) {
   app.add_option("--ttl", ttl, "How long it is good, at most 168h")
       ->capture_default_str()
       ->type_name("TIME");
-  app.add_option("--name", *request.mutable_expected_name(), "Only for a host of this name")
-      ->type_name("NAME");
+  const CLI::Option* name =
+      app.add_option("--name", *request.mutable_expected_name(), "Only for a host of this name")
+          ->type_name("NAME");
   app.add_flag("--dry-run", dry_run, "Check, and make nothing");
   if (const auto code = ParseArguments(invocation)) return *code;
-  ASSIGN_OR_RETURN(const absl::Duration life, ParseTime("--ttl", ttl));
+  ASSIGN_OR_RETURN(const absl::Duration life, ParseTime("--ttl", ttl, kTokenLife));
+  if (name->count() > 0 && request.expected_name().empty()) {
+    return Misuse("--name ''", "an empty name would make the token good for any host",
+                  "name the host, or leave --name out when any may use the token");
+  }
   RETURN_IF_ERROR(AddLabels(labels, request));
   request.set_ttl_seconds(static_cast<std::uint32_t>(absl::ToInt64Seconds(life)));
   request.set_dry_run(dry_run);

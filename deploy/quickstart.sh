@@ -60,6 +60,7 @@ milliseconds() { date +%s%3N; }
 start() {  # name, command and its arguments
   local name=$1
   shift
+  : >"$STATE/log/$name.out"  # whoever looks for a line must not come before the file
   nohup "$@" >"$STATE/log/$name.out" 2>"$STATE/log/$name.err" </dev/null &
   echo "$! $1" >"$STATE/run/$name.pid"
 }
@@ -265,23 +266,36 @@ run() {
   say "done, in $((SECONDS - begin)) s after the build"
 }
 
+misused() {
+  echo "quickstart: $1" >&2
+  usage >&2
+  exit 64
+}
+
+choose() {  # the mode so far, the one that is asked for
+  [[ $1 == keep || $1 == "$2" ]] || misused "--once and --stop exclude each other"
+  echo "$2"
+}
+
 main() {
   local mode=keep stop_hint=
   while (($# > 0)); do
     case $1 in
-      --once) mode=once ;;
-      --stop) mode=stop ;;
+      --once) mode=$(choose "$mode" once) || exit ;;
+      --stop) mode=$(choose "$mode" stop) || exit ;;
       --dir)
-        (($# > 1)) || { usage >&2 && exit 64; }
+        (($# > 1)) || misused "--dir needs a folder"
         STATE=$(realpath -m "$2")
         stop_hint=" --dir $STATE"
         shift
         ;;
       -h | --help) usage && exit 0 ;;
-      *) usage >&2 && exit 64 ;;
+      *) misused "there is no $1" ;;
     esac
     shift
   done
+  [[ $mode != once || -z $stop_hint ]] ||
+    misused "--once makes a folder of its own, so --dir has no meaning with it"
   case $mode in
     stop)
       [[ -e $STATE/$MARKER ]] || { echo "nothing to stop in $STATE" && exit 0; }

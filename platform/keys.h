@@ -50,6 +50,11 @@ absl::StatusOr<std::string> CertificatePem(const X509& certificate);
 // The SubjectPublicKeyInfo that the certificate is for: compare with PublicKeyDer.
 absl::StatusOr<std::string> CertificateKeyDer(const X509& certificate);
 
+// That nobody but its owner can reach a file with a key, or the folder of such files.
+// kFailedPrecondition says the mode found, the one accepted and how to mend it.  Absent is not an
+// error: who reads the file says that.
+absl::Status CheckPrivate(const std::string& path);
+
 struct CertificateSummary {
   std::string spiffe_id;  // the one URI SAN, or ""
   std::string common_name;

@@ -18,11 +18,17 @@ namespace {
 
 constexpr absl::Duration kOperatorLife = absl::Hours(24 * 365);
 
+absl::Status CheckAddress(absl::string_view option, const std::string& address) {
+  const absl::Status parsed = ParseHostPort(address).status();
+  if (parsed.ok()) return parsed;
+  return absl::Status(parsed.code(), absl::StrCat(option, ": ", parsed.message()));
+}
+
 absl::Status CheckOptions(const InitOptions& options) {
   RETURN_IF_ERROR(CheckTrustDomain(options.trust_domain));
   RETURN_IF_ERROR(CheckOperatorName(options.operator_name));
-  RETURN_IF_ERROR(ParseHostPort(options.listen).status());
-  RETURN_IF_ERROR(ParseHostPort(options.enroll_listen).status());
+  RETURN_IF_ERROR(CheckAddress("--listen", options.listen));
+  RETURN_IF_ERROR(CheckAddress("--enroll-listen", options.enroll_listen));
   for (const std::string& name : options.names) {
     if (IsDnsName(name) || IsAddress(name)) continue;
     return absl::InvalidArgumentError(

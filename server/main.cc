@@ -19,11 +19,18 @@ int Fail(const absl::Status& status) {
   return kFailed;
 }
 
+int Misused(absl::string_view why) {
+  std::fprintf(stderr, "dumpwarden-server: %s\nSee dumpwarden-server --help.\n",
+               std::string(why).c_str());
+  return kUsage;
+}
+
 int RunInit(const dumpwarden::InitOptions& options) {
   const auto vfs = dumpwarden::MakeSystemVfs();
   const auto clock = dumpwarden::MakeSystemClock();
   const auto random = dumpwarden::MakeSystemRandom();
   const auto done = dumpwarden::Init(options, *vfs, *clock, *random);
+  if (absl::IsInvalidArgument(done.status())) return Misused(done.status().message());
   if (!done.ok()) return Fail(done.status());
   std::fputs(done->c_str(), stdout);
   return 0;
@@ -36,7 +43,8 @@ int RunServe(const std::string& config) {
 
 int RunProgram(int argc, char** argv) {
   CLI::App app("Dumpwarden's server: policies to hosts, drift from them.", "dumpwarden-server");
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);  // none is told below: CLI11 would not name a wrong word
+  app.set_version_flag("--version", "dumpwarden-server " DUMPWARDEN_VERSION);
 
   dumpwarden::InitOptions options;
   CLI::App* init = app.add_subcommand("init", "Make a new server's folder and its first operator");
@@ -57,9 +65,11 @@ int RunProgram(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : kUsage;
+    if (error.get_exit_code() == 0) return app.exit(error);
+    return Misused(error.what());
   }
-  return init->parsed() ? RunInit(options) : RunServe(config);
+  if (init->parsed()) return RunInit(options);
+  return serve->parsed() ? RunServe(config) : Misused("a command is missing: init or serve");
 }
 
 }  // namespace

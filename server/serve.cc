@@ -31,6 +31,7 @@
 #include "server/identity/credentials.h"
 #include "server/identity/enrollment.h"
 #include "server/identity/server_identity.h"
+#include "server/library_log.h"
 #include "server/listener.h"
 #include "server/store/sqlite_store.h"
 
@@ -42,6 +43,7 @@ constexpr int kMaxEnrollMessage = 64 * 1024;
 constexpr int kMaxThreads = 64;
 constexpr absl::Duration kStaleMargin = absl::Minutes(1);
 constexpr absl::Duration kDrainTime = absl::Seconds(3);
+constexpr absl::Duration kCertificateCheck = absl::Seconds(10);
 
 // From here on they are waited for, in this thread only.
 sigset_t BlockSignals() {
@@ -82,9 +84,9 @@ class Server {
           absl::StrCat("trust-domain is ", config_.trust_domain, ", but the authority in ",
                        config_.ca, " is that of ", authority_->trust_domain()));
     }
-    ASSIGN_OR_RETURN(identity_,
-                     LoadServerIdentity(vfs_, *authority_, {config_.tls_chain, config_.tls_key},
-                                        config_.names, clock_.Now()));
+    ASSIGN_OR_RETURN(certificate_expires_, RefreshServerIdentity(vfs_, *authority_, Files(),
+                                                                 config_.names, clock_.Now()));
+    certificate_checked_ = clock_.Monotonic();
     ASSIGN_OR_RETURN(store_, MakeSqliteStore(config_.store, clock_));
     BuildParts();
     RETURN_IF_ERROR(StartSessions());
@@ -99,7 +101,8 @@ class Server {
     std::printf("%s\n", ready.dump().c_str());
     std::fflush(stdout);
     log_.Info("serving", {{"listen", listener_->address()},
-                          {"certificate-expires", absl::FormatTime(identity_.expires)}});
+                          {"certificate-expires",
+                           absl::FormatTime(certificate_expires_, absl::UTCTimeZone())}});
   }
 
   // An error: it serves nobody any more, and must be started anew.
@@ -108,6 +111,7 @@ class Server {
     refusals_.Tick();
     troubles_.Tick();
     RefreshDoor();
+    RefreshCertificate();
     descriptors_.Tick();
     return accept_watch_.Check();
   }
@@ -124,6 +128,8 @@ class Server {
     }
     fleet_->Tick();  // who was heard last
     listener_->Stop(absl::Milliseconds(500));
+    refusals_.Flush();
+    troubles_.Flush();
     log_.Info("stopped");
   }
 
@@ -136,6 +142,30 @@ class Server {
                  {{"why", std::string(done.message())}});
     }
     door_status_ = done;
+  }
+
+  ServerIdentityFiles Files() const { return {config_.tls_chain, config_.tls_key}; }
+
+  // Renewed long before it expires; the listeners read it from its file.
+  void RefreshCertificate() {
+    if (clock_.Monotonic() - certificate_checked_ < kCertificateCheck) return;
+    certificate_checked_ = clock_.Monotonic();
+    const auto expires =
+        RefreshServerIdentity(vfs_, *authority_, Files(), config_.names, clock_.Now());
+    if (!expires.ok()) {
+      troubles_.Count(
+          {.action = "trouble",
+           .reason = "check or renew the server's certificate",
+           .source = "",
+           .detail = absl::StrCat(expires.status().message(), "; the one shown expires ",
+                                  absl::FormatTime(certificate_expires_, absl::UTCTimeZone())),
+           .count = 0});
+      return;
+    }
+    if (*expires == certificate_expires_) return;
+    certificate_expires_ = *expires;
+    log_.Info("the server's certificate was renewed",
+              {{"expires", absl::FormatTime(certificate_expires_, absl::UTCTimeZone())}});
   }
 
   void BuildParts() {
@@ -164,7 +194,7 @@ class Server {
     enrollment_ = std::make_unique<HostEnrollment>(*store_, *authority_, clock_, random_, log_);
     ListenerOptions door;
     door.address = config_.enrollment_listener;
-    door.credentials = ServerTls(identity_);
+    door.credentials = ServerTls(Files());
     door.max_message_bytes = kMaxEnrollMessage;
     door.max_threads = kMaxThreads;
     door.max_age = absl::Minutes(1);
@@ -177,7 +207,7 @@ class Server {
     ListenerOptions options;
     options.address = config_.agents_listener;
     ASSIGN_OR_RETURN(options.credentials,
-                     MutualTls(identity_, authority_->root_pem(), clock_, refusals_,
+                     MutualTls(Files(), authority_->root_pem(), clock_, refusals_,
                                [this] { accept_watch_.NoteHandshake(); }));
     options.max_message_bytes = kMaxSessionMessage;
     options.max_threads = kMaxThreads;
@@ -237,7 +267,8 @@ class Server {
   DescriptorLimit descriptors_;
   AcceptWatch accept_watch_;
   std::unique_ptr<Authority> authority_;
-  ServerIdentity identity_;
+  absl::Time certificate_expires_;
+  absl::Duration certificate_checked_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<Fleet> fleet_;
   std::unique_ptr<Authorizer> authorizer_;
@@ -257,12 +288,16 @@ absl::Status Serve(const std::string& config_file) {
   const auto random = MakeSystemRandom();
   const auto vfs = MakeSystemVfs();
   const auto log = MakeLog(*clock, "dumpwarden-server");
+  LibraryLog library_log(*log, *clock);
   ASSIGN_OR_RETURN(ServerConfig config, ReadServerConfig(*vfs, config_file));
   Server server(std::move(config), *vfs, *clock, *random, *log);
   RETURN_IF_ERROR(server.Start());
   server.SayReady();
   absl::Status serves;
-  while (serves.ok() && !StopAsked(stop, absl::Seconds(1))) serves = server.Tick();
+  while (serves.ok() && !StopAsked(stop, absl::Seconds(1))) {
+    serves = server.Tick();
+    library_log.Tick();
+  }
   server.Stop(stop);
   return serves;
 }

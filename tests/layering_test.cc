@@ -62,7 +62,7 @@ struct Library {
 const std::vector<Library> kLibraries = {
     {"absl/", {""}},
     {"google/protobuf/", {""}},
-    {"grpc/", {"server/authorize.cc"}},
+    {"grpc/", {"server/authorize.cc", "server/library_log.cc", "tests/"}},
     {"grpcpp/",
      {"proto/grpc_status.h", "agent/link.cc", "server/listener.cc", "server/authorize.cc",
       "server/admin_service.cc", "server/enrollment_service.cc", "server/fleet/session.cc",
@@ -96,6 +96,12 @@ constexpr absl::string_view kMayEndTheProcess = "core/base/failpoint.cc";
 // yaml-cpp throws, and CLI11 when it parses a program's command line: there they stop.
 const Names kMayCatch = {"core/base/yaml.cc", "agent/commands.cc", "server/main.cc",
                          "cli/commands.cc"};
+
+// Identity is the certificate and nothing else: nobody reads or sends metadata but the test that
+// proves that it changes nothing, and a call without a connection has no certificate.
+const Names kNotForIdentity = {"client_metadata(", "AddMetadata(", "InProcessChannel(",
+                               "AuthMetadataProcessor"};
+const Names kMayTryIt = {"tests/end_to_end/identity_test.cc", "tests/layering_test.cc"};
 
 const Folder* FolderOfFile(absl::string_view path) {
   const Folder* longest = nullptr;
@@ -164,6 +170,11 @@ std::string Included(absl::string_view line) {
 // Words that only one file, or none, may hold.
 std::string WrongWord(absl::string_view path, absl::string_view line) {
   absl::string_view code = absl::StripAsciiWhitespace(line.substr(0, line.find("//")));
+  for (absl::string_view word : kNotForIdentity) {
+    if (!absl::StrContains(code, word) || BeginsWithAny(path, kMayTryIt)) continue;
+    return absl::StrCat(path, ": identity comes from a certificate over a connection, never from ",
+                        word);
+  }
   if (absl::StartsWith(path, "tests/")) return "";
   if (absl::StrContains(code, "catch (") && !BeginsWithAny(path, kMayCatch)) {
     return absl::StrCat(path, ": errors are values, this catches: ", code);
@@ -266,6 +277,14 @@ const Case kCases[] = {
     {"agent/agent.cc", "// catch (this) is a comment", true, "comments are free"},
     {"agent/agent.cc", "using namespace std;", false, "never"},
     {"agent/agent.cc", "#ifdef _WIN32", false, "CMake chooses the platform"},
+    {"server/authorize.cc", "  auto m = context.client_metadata();", false,
+     "metadata is no identity"},
+    {"tests/server/authorize_test.cc", "context.AddMetadata(\"x-host\", id);", false,
+     "nor in tests"},
+    {"tests/end_to_end/identity_test.cc", "context.AddMetadata(\"x-host\", id);", true,
+     "the test that it is ignored"},
+    {"tests/server/authorize_test.cc", "server->InProcessChannel({});", false, "no certificate"},
+    {"agent/link.cc", "context.AddMetadata(\"host\", id);", false, "nobody sends any"},
     {"web/main.cc", "#include <string>", false, "a folder that the table lacks"},
 };
 

@@ -2,9 +2,7 @@
 #include "server/identity/authority.h"
 
 #include <openssl/x509.h>
-#include <sys/stat.h>
 
-#include <cerrno>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -30,19 +28,6 @@ std::string KeyFile(const std::string& folder, absl::string_view who) {
 
 std::string CertificateFile(const std::string& folder, absl::string_view who) {
   return absl::StrCat(folder, "/", who, ".pem");
-}
-
-absl::Status RequirePrivate(const std::string& path, const char* mode) {
-  struct stat info {};
-  if (stat(path.c_str(), &info) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("cannot look at ", path));
-  }
-  if ((info.st_mode & 0077) == 0) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat(path,
-                   " can be reached by others than its owner, and whoever reads it can be any "
-                   "host or operator: run `chmod ",
-                   mode, " ", path, "` and consider whether it has been read already"));
 }
 
 struct Made {
@@ -97,7 +82,7 @@ absl::StatusOr<CertificatePtr> LoadCertificate(Vfs& vfs, const std::string& path
 
 absl::StatusOr<Made> Load(Vfs& vfs, const std::string& folder, absl::string_view who) {
   Made made;
-  RETURN_IF_ERROR(RequirePrivate(KeyFile(folder, who), "600"));
+  RETURN_IF_ERROR(CheckPrivate(KeyFile(folder, who)));
   ASSIGN_OR_RETURN(const std::string pem, vfs.Read(KeyFile(folder, who), kMaxFile));
   ASSIGN_OR_RETURN(made.key, ReadPrivateKeyPem(pem));
   ASSIGN_OR_RETURN(made.certificate, LoadCertificate(vfs, CertificateFile(folder, who)));
@@ -150,7 +135,7 @@ absl::Status Authority::Create(Vfs& vfs, Random& random, const std::string& fold
         " already: it is kept, because every host and operator trusts it; to begin anew, move the "
         "folder away first"));
   }
-  RETURN_IF_ERROR(RequirePrivate(folder, "700"));
+  RETURN_IF_ERROR(CheckPrivate(folder));
   ASSIGN_OR_RETURN(const Made root, MakeRoot(random, trust_domain, now));
   ASSIGN_OR_RETURN(const Made clients,
                    MakeIntermediate(random, root, "clients", "clientAuth", now));
@@ -169,8 +154,8 @@ absl::StatusOr<std::unique_ptr<Authority>> Authority::Open(Vfs& vfs, Random& ran
   authority->random_ = &random;
   ASSIGN_OR_RETURN(const CertificatePtr root,
                    LoadCertificate(vfs, CertificateFile(folder, "root")));
-  RETURN_IF_ERROR(RequirePrivate(folder, "700"));
-  RETURN_IF_ERROR(RequirePrivate(KeyFile(folder, "root"), "600"));
+  RETURN_IF_ERROR(CheckPrivate(folder));
+  RETURN_IF_ERROR(CheckPrivate(KeyFile(folder, "root")));
   ASSIGN_OR_RETURN(const CertificateSummary summary, Summarize(*root));
   if (!absl::StartsWith(summary.spiffe_id, kSpiffe)) {
     return absl::FailedPreconditionError(absl::StrCat(CertificateFile(folder, "root"),

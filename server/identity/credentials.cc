@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
+#include "core/base/text.h"
 #include "platform/keys.h"
 
 namespace dumpwarden {
@@ -36,6 +37,21 @@ absl::StatusOr<std::vector<CertificatePtr>> ShownChain(absl::string_view leaf_pe
   return chain;
 }
 
+// Whose certificate it is: of a chain that is ours, whose names we chose.  What a stranger's says
+// of itself is worth nothing.
+std::string HolderOf(ChainVerdict verdict, absl::string_view leaf_pem) {
+  const bool ours = verdict == ChainVerdict::kExpired || verdict == ChainVerdict::kNotYetValid ||
+                    verdict == ChainVerdict::kWrongPurpose;
+  if (!ours) return "";
+  const auto leaf = ReadCertificatesPem(leaf_pem);
+  if (!leaf.ok() || leaf->empty()) return "";
+  const auto summary = Summarize(*leaf->front());
+  if (!summary.ok()) return "";
+  return absl::StrCat(" (", Printable(summary->spiffe_id), ", serial ", summary->serial, ", valid ",
+                      absl::FormatTime(summary->not_before, absl::UTCTimeZone()), " to ",
+                      absl::FormatTime(summary->not_after, absl::UTCTimeZone()), ")");
+}
+
 // Called for every handshake, with an empty certificate when the client showed none.
 class ClientVerifier final : public tls::ExternalCertificateVerifier {
  public:
@@ -57,7 +73,8 @@ class ClientVerifier final : public tls::ExternalCertificateVerifier {
     refusals_.Count({.action = "handshake.refused",
                      .reason = word,
                      .source = "",  // the library does not tell it to a verifier
-                     .detail = absl::StrCat("client certificate: ", word),
+                     .detail = absl::StrCat("client certificate: ", word,
+                                            HolderOf(verdict, View(request->peer_cert()))),
                      .count = 0});
     *status = {grpc::StatusCode::UNAUTHENTICATED, absl::StrCat("client certificate: ", word)};
     return true;
@@ -79,9 +96,11 @@ class ClientVerifier final : public tls::ExternalCertificateVerifier {
   const std::function<void()> on_handshake_;
 };
 
-tls::TlsServerCredentialsOptions OptionsFor(const ServerIdentity& identity) {
-  tls::TlsServerCredentialsOptions options(std::make_shared<tls::StaticDataCertificateProvider>(
-      std::vector<tls::IdentityKeyCertPair>{{identity.key_pem, identity.chain_pem}}));
+constexpr unsigned kReadAgainSeconds = 10;
+
+tls::TlsServerCredentialsOptions OptionsFor(const ServerIdentityFiles& files) {
+  tls::TlsServerCredentialsOptions options(std::make_shared<tls::FileWatcherCertificateProvider>(
+      files.key, files.chain, kReadAgainSeconds));
   options.watch_identity_key_cert_pairs();
   return options;
 }
@@ -89,10 +108,10 @@ tls::TlsServerCredentialsOptions OptionsFor(const ServerIdentity& identity) {
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MutualTls(
-    const ServerIdentity& identity, const std::string& root_pem, const Clock& clock,
+    const ServerIdentityFiles& files, const std::string& root_pem, const Clock& clock,
     Refusals& refusals, std::function<void()> on_handshake) {
   ASSIGN_OR_RETURN(std::vector<CertificatePtr> roots, ReadCertificatesPem(root_pem));
-  tls::TlsServerCredentialsOptions options = OptionsFor(identity);
+  tls::TlsServerCredentialsOptions options = OptionsFor(files);
   options.set_cert_request_type(GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_BUT_DONT_VERIFY);
   options.set_certificate_verifier(tls::ExternalCertificateVerifier::Create<ClientVerifier>(
       std::move(roots), clock, refusals, std::move(on_handshake)));
@@ -100,8 +119,8 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MutualTls(
   return tls::TlsServerCredentials(options);
 }
 
-std::shared_ptr<grpc::ServerCredentials> ServerTls(const ServerIdentity& identity) {
-  tls::TlsServerCredentialsOptions options = OptionsFor(identity);
+std::shared_ptr<grpc::ServerCredentials> ServerTls(const ServerIdentityFiles& files) {
+  tls::TlsServerCredentialsOptions options = OptionsFor(files);
   options.set_cert_request_type(GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
   return tls::TlsServerCredentials(options);
 }

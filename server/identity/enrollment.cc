@@ -11,6 +11,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "core/base/digest.h"
@@ -44,6 +45,15 @@ absl::StatusOr<absl::Duration> LifeOf(const v1::CreateTokenRequest& request) {
   return absl::InvalidArgumentError(
       absl::StrCat("a token may live at most 7 days (604800 s), not ", request.ttl_seconds(),
                    " s; make it when the host is about to be enrolled"));
+}
+
+// What makes one token worth more to a thief than another.
+std::string DescribeToken(const std::map<std::string, std::string>& labels, const std::string& name,
+                          absl::Duration life, absl::Time expires) {
+  return absl::StrCat(
+      "labels ", labels.empty() ? "none" : absl::StrJoin(labels, ",", absl::PairFormatter("=")),
+      "; for ", name.empty() ? "any host" : absl::StrCat("the host ", Quote(name)), "; good for ",
+      absl::FormatDuration(life), "; expires ", absl::FormatTime(expires, absl::UTCTimeZone()));
 }
 
 // "[fe80::1%eth0]", as a library writes it or percent-encoded as in a URI.
@@ -124,7 +134,7 @@ absl::StatusOr<v1::CreateTokenResponse> HostEnrollment::CreateToken(
        .source = source,
        .action = "token.create",
        .object = token.id,
-       .detail = absl::StrCat("expires ", absl::FormatTime(token.expires, absl::UTCTimeZone())),
+       .detail = DescribeToken(labels, request.expected_name(), life, token.expires),
        .before = "",
        .after = ""}));
   response.set_token(FormatToken(token));
@@ -159,10 +169,13 @@ std::string HostEnrollment::NewUuid() {
                       hex.substr(16, 4), "-", hex.substr(20));
 }
 
-absl::Status HostEnrollment::RefuseToken(const absl::Status& why, const std::string& peer) {
+absl::Status HostEnrollment::RefuseToken(const absl::Status& why, const std::string& token_id,
+                                         const std::string& peer) {
   failures_.Count(AddressOfPeer(peer));
-  log_.Warning("enrolment refused", {{"why", std::string(why.message())}, {"peer", peer}});
-  return absl::PermissionDeniedError(kRefusal);
+  log_.Warning("enrolment refused",
+               {{"why", std::string(why.message())}, {"token", token_id}, {"peer", peer}});
+  const bool holder = why.GetPayload(kHolderMayKnow).has_value();
+  return absl::PermissionDeniedError(holder ? why.message() : kRefusal);
 }
 
 absl::StatusOr<HostRow> HostEnrollment::UseToken(const v1::EnrollRequest& request,
@@ -181,7 +194,8 @@ absl::StatusOr<HostRow> HostEnrollment::UseToken(const v1::EnrollRequest& reques
        .source = peer,
        .action = "host.enroll",
        .object = host.uuid,
-       .detail = absl::StrCat("name ", host.name, ", host key sha256:", Sha256Hex(host_key)),
+       .detail = absl::StrCat("token ", token.id, ", name ", host.name,
+                              ", host key sha256:", Sha256Hex(host_key)),
        .before = "",
        .after = ""});
 }
@@ -194,14 +208,16 @@ absl::StatusOr<v1::EnrollResponse> HostEnrollment::Enroll(const v1::EnrollReques
   }
   RETURN_IF_ERROR(CheckHostName(request.host_name()));
   const absl::StatusOr<EnrollmentToken> token = ParseToken(request.token());
-  if (!token.ok()) return RefuseToken(token.status(), peer);
+  if (!token.ok()) return RefuseToken(token.status(), "", peer);
   absl::StatusOr<Keys> keys = CheckKeys(request);
   if (!keys.ok()) {
     failures_.Count(AddressOfPeer(peer));
     return keys.status();
   }
   absl::StatusOr<HostRow> host = UseToken(request, *token, keys->host_der, peer);
-  if (absl::IsPermissionDenied(host.status())) return RefuseToken(host.status(), peer);
+  if (absl::IsPermissionDenied(host.status())) {
+    return RefuseToken(host.status(), token->id, peer);
+  }
   RETURN_IF_ERROR(host.status());
   ASSIGN_OR_RETURN(const Issued issued, authority_.IssueHost(*keys->tls, host->uuid, clock_.Now()));
   log_.Info("host enrolled", {{"host", host->uuid}, {"name", host->name}, {"peer", peer}});

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tokens are made here, and used up here: a token and two proven keys go in, a
-// host with a certificate comes out.  What a stranger is told never says why a
-// token was refused; the log and the audit do.  Thread-safe.
+// host with a certificate comes out.  Only who has the right secret is told why
+// a token was refused; strangers all hear the same.  Thread-safe.
 #ifndef DUMPWARDEN_SERVER_IDENTITY_ENROLLMENT_H_
 #define DUMPWARDEN_SERVER_IDENTITY_ENROLLMENT_H_
 
@@ -72,7 +72,8 @@ class HostEnrollment {
   absl::StatusOr<Keys> CheckKeys(const v1::EnrollRequest& request) const;
   absl::StatusOr<HostRow> UseToken(const v1::EnrollRequest& request, const EnrollmentToken& token,
                                    const std::string& host_key, const std::string& peer);
-  absl::Status RefuseToken(const absl::Status& why, const std::string& peer);
+  absl::Status RefuseToken(const absl::Status& why, const std::string& token_id,
+                           const std::string& peer);
   std::string NewUuid();
 
   Store& store_;

@@ -27,12 +27,16 @@ void Refusals::Count(const Refusal& refusal) {
   say_(now);
 }
 
-void Refusals::Tick() {
+void Refusals::Tick() { SayHeld(kBetweenLines); }
+
+void Refusals::Flush() { SayHeld(absl::ZeroDuration()); }
+
+void Refusals::SayHeld(absl::Duration at_least) {
   std::vector<Refusal> due;
   {
     std::lock_guard lock(mutex_);
     for (auto& [key, entry] : entries_) {
-      if (entry.held.count == 0 || clock_.Monotonic() - entry.said < kBetweenLines) continue;
+      if (entry.held.count == 0 || clock_.Monotonic() - entry.said < at_least) continue;
       due.push_back(entry.held);
       entry.said = clock_.Monotonic();
       entry.held.count = 0;

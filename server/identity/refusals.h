@@ -35,6 +35,8 @@ class Refusals {
   void Count(const Refusal& refusal);
   // Every second or so: says what was held back for a minute.
   void Tick();
+  // At the end: says all that is held back.
+  void Flush();
   // Since the start.
   std::uint64_t Total(const std::string& action, const std::string& reason) const;
 
@@ -44,6 +46,7 @@ class Refusals {
     std::uint64_t total = 0;
     absl::Duration said;
   };
+  void SayHeld(absl::Duration at_least);  // since the last line of its reason
   using Key = std::pair<std::string, std::string>;
 
   const Clock& clock_;

@@ -42,23 +42,22 @@ absl::Status MakeServerIdentity(Vfs& vfs, Authority& authority, const ServerIden
   return WriteChain(vfs, authority, *key, files, names, now);
 }
 
-absl::StatusOr<ServerIdentity> LoadServerIdentity(Vfs& vfs, Authority& authority,
-                                                  const ServerIdentityFiles& files,
-                                                  const std::vector<std::string>& names,
-                                                  absl::Time now) {
-  ServerIdentity identity;
-  ASSIGN_OR_RETURN(identity.key_pem, vfs.Read(files.key, kMaxPemBytes));
-  ASSIGN_OR_RETURN(identity.chain_pem, vfs.Read(files.chain, kMaxPemBytes));
-  ASSIGN_OR_RETURN(const bool fresh, IsFresh(identity.chain_pem, authority, names, now));
+absl::StatusOr<absl::Time> RefreshServerIdentity(Vfs& vfs, Authority& authority,
+                                                 const ServerIdentityFiles& files,
+                                                 const std::vector<std::string>& names,
+                                                 absl::Time now) {
+  RETURN_IF_ERROR(CheckPrivate(files.key));
+  ASSIGN_OR_RETURN(const std::string key_pem, vfs.Read(files.key, kMaxPemBytes));
+  ASSIGN_OR_RETURN(const KeyPtr key, ReadPrivateKeyPem(key_pem));
+  ASSIGN_OR_RETURN(std::string chain_pem, vfs.Read(files.chain, kMaxPemBytes));
+  ASSIGN_OR_RETURN(const bool fresh, IsFresh(chain_pem, authority, names, now));
   if (!fresh) {
-    ASSIGN_OR_RETURN(const KeyPtr key, ReadPrivateKeyPem(identity.key_pem));
     RETURN_IF_ERROR(WriteChain(vfs, authority, *key, files, names, now));
-    ASSIGN_OR_RETURN(identity.chain_pem, vfs.Read(files.chain, kMaxPemBytes));
+    ASSIGN_OR_RETURN(chain_pem, vfs.Read(files.chain, kMaxPemBytes));
   }
-  ASSIGN_OR_RETURN(const auto chain, ReadCertificatesPem(identity.chain_pem));
+  ASSIGN_OR_RETURN(const auto chain, ReadCertificatesPem(chain_pem));
   ASSIGN_OR_RETURN(const CertificateSummary leaf, Summarize(*chain.front()));
-  identity.expires = leaf.not_after;
-  return identity;
+  return leaf.not_after;
 }
 
 }  // namespace dumpwarden

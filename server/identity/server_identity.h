@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The server's own key and certificate on disk: made at init, its certificate
-// renewed when `serve` starts and little life is left.
+// renewed by `serve` when little life is left.
 #ifndef DUMPWARDEN_SERVER_IDENTITY_SERVER_IDENTITY_H_
 #define DUMPWARDEN_SERVER_IDENTITY_SERVER_IDENTITY_H_
 
@@ -20,21 +20,15 @@ struct ServerIdentityFiles {
   std::string key;
 };
 
-struct ServerIdentity {
-  std::string chain_pem;  // leaf first
-  std::string key_pem;
-  absl::Time expires;
-};
-
 absl::Status MakeServerIdentity(Vfs& vfs, Authority& authority, const ServerIdentityFiles& files,
                                 const std::vector<std::string>& names, absl::Time now);
 
-// Reads both; issues the certificate anew (same key) when it lives less than a quarter of its life
-// any more, or does not hold one of `names`.
-absl::StatusOr<ServerIdentity> LoadServerIdentity(Vfs& vfs, Authority& authority,
-                                                  const ServerIdentityFiles& files,
-                                                  const std::vector<std::string>& names,
-                                                  absl::Time now);
+// Checks both; issues the certificate anew (same key) when it lives less than a quarter of its life
+// any more, or does not hold one of `names`.  When the one on disk then expires.
+absl::StatusOr<absl::Time> RefreshServerIdentity(Vfs& vfs, Authority& authority,
+                                                 const ServerIdentityFiles& files,
+                                                 const std::vector<std::string>& names,
+                                                 absl::Time now);
 
 }  // namespace dumpwarden
 

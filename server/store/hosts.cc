@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
@@ -61,6 +62,13 @@ bool SameSecret(absl::string_view a, absl::string_view b) {
 
 absl::Status Refused(absl::string_view why) {
   return absl::PermissionDeniedError(absl::StrCat("enrolment refused: ", why));
+}
+
+// To who has shown the right secret.
+absl::Status RefusedToHolder(absl::string_view why) {
+  absl::Status refused = Refused(why);
+  refused.SetPayload(kHolderMayKnow, absl::Cord());
+  return refused;
 }
 
 absl::Status InsertHostRow(Database& db, const HostRow& host, absl::Time now) {
@@ -180,19 +188,19 @@ absl::Status CheckToken(Database& db, const TokenClaim& claim) {
   if (!found) return Refused("there is no such token");
   if (!SameSecret(select.Blob(0), claim.secret_digest)) return Refused("wrong secret");
   if (!select.IsNull(1)) {
-    return Refused(
+    return RefusedToHolder(
         absl::StrCat("the token was used at ",
                      absl::FormatTime(absl::FromUnixMicros(select.Int(1)), absl::UTCTimeZone())));
   }
   const absl::Time expires = absl::FromUnixMicros(select.Int(2));
   if (expires <= claim.now) {
-    return Refused(
+    return RefusedToHolder(
         absl::StrCat("the token expired at ", absl::FormatTime(expires, absl::UTCTimeZone())));
   }
   const std::string expected = select.Text(3);
   if (expected.empty() || EqualsIgnoreCase(expected, claim.host.name)) return absl::OkStatus();
-  return Refused(absl::StrCat("the token is for the host ", Quote(expected), ", not for ",
-                              Quote(claim.host.name)));
+  return RefusedToHolder(absl::StrCat("the token is for the host ", Quote(expected), ", not for ",
+                                      Quote(claim.host.name)));
 }
 
 absl::StatusOr<HostRow> InsertHost(Database& db, const TokenClaim& claim) {
@@ -208,7 +216,7 @@ absl::StatusOr<HostRow> InsertHost(Database& db, const TokenClaim& claim) {
                                               "WHERE token_id = ?2 AND used IS NULL"));
   RETURN_IF_ERROR(
       burn.Bind(1, id).Bind(2, claim.token_id).Bind(3, absl::ToUnixMicros(claim.now)).Run());
-  if (db.Changes() != 1) return Refused("the token was used meanwhile");
+  if (db.Changes() != 1) return RefusedToHolder("the token was used meanwhile");
   return SelectHost(db, claim.host.uuid);
 }
 

@@ -52,6 +52,9 @@ struct PolicyRow {
   bool in_force = true;
 };
 
+// Payload of an EnrollHost's refusal whose message its caller may be told.
+inline constexpr char kHolderMayKnow[] = "dumpwarden/holder-may-know";
+
 struct TokenRow {
   std::string id;
   std::string secret_digest;  // SHA-256
@@ -128,8 +131,9 @@ class Store {
   virtual absl::StatusOr<std::uint64_t> RecordAudit(const Audit& audit) = 0;
   virtual absl::Status CreateToken(const TokenRow& token, const Audit& audit) = 0;
   // Burns the token and makes the host in one transaction.  kPermissionDenied: no such token or
-  // wrong secret, used, expired (the message says which, for the server's log and audit only), or
-  // another name expected; the refusal leaves an audit row too.
+  // wrong secret (the message says which, for the server's log and audit only); or used, expired,
+  // another name expected: with the payload kHolderMayKnow, as the secret was right.  The refusal
+  // leaves an audit row too.
   virtual absl::StatusOr<HostRow> EnrollHost(const std::string& token_id,
                                              const std::string& secret_digest, const HostRow& host,
                                              absl::Time now, const Audit& audit) = 0;

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <fstream>
 #include <memory>
@@ -31,6 +32,7 @@ constexpr char kHostile[] = "=web\x1b[2J\xc2\x9b-01";
 
 void Write(const std::string& path, const std::string& text) {
   std::ofstream(path, std::ios::binary) << text;
+  ASSERT_EQ(chmod(path.c_str(), 0600), 0);  // some are keys
 }
 
 // ScriptedAdmin answers every call with `status`; of OK ones the messages below.
@@ -241,6 +243,14 @@ TEST_F(Dumpctl, SaysWhatIsWrongWithYourOwnCertificate) {
   }
 }
 
+TEST_F(Dumpctl, UsesNoKeyThatOthersCanRead) {
+  ASSERT_EQ(chmod(File("me.key").c_str(), 0644), 0);
+  const Ran ran = Do({"host", "list"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_THAT(ran.err, HasSubstr("mode 0644"));
+  EXPECT_THAT(ran.err, HasSubstr("do:  chmod 600 " + File("me.key")));
+}
+
 TEST_F(Dumpctl, SaysWhatIsWrongWithTheServersCertificate) {
   StartServer(*authority_, {"another.example"});
   UseContext("ca.crt", "me");
@@ -393,6 +403,8 @@ TEST_F(Dumpctl, AdvisesWhatFitsTheMistake) {
   admin_.status = {grpc::StatusCode::ABORTED, "2 hosts have the name; give one's id: a, b"};
   EXPECT_THAT(Do({"host", "list"}).err, HasSubstr("by its id"));
   EXPECT_THAT(Do({"policy", "delete", "web"}).err, HasSubstr("priority, selector"));
+  admin_.status = {grpc::StatusCode::RESOURCE_EXHAUSTED, "would have 5000000 bytes"};
+  EXPECT_THAT(Do({"policy", "plan", "-f", "-"}, kPolicy).err, HasSubstr("fewer or smaller"));
   EXPECT_THAT(Do({"policy", "check"}).err, HasSubstr("dumpctl policy check policies/"));
   EXPECT_THAT(Do({"host", "list", "--state", "foo"}).err, HasSubstr("pending-reboot"));
 }
@@ -405,6 +417,42 @@ TEST_F(Dumpctl, PrintsATokenAloneOnStdout) {
   EXPECT_EQ(Json::parse(Do({"token", "create", "-o", "json"}).out)["address"], "dw.example:9444");
   EXPECT_EQ(Do({"token", "create", "--label", "role"}).code, 64);
   EXPECT_EQ(Do({"token", "create", "--ttl", "soon"}).code, 64);
+}
+
+// A life of half a second became one of an hour, and a host without a name any host.
+TEST_F(Dumpctl, MakesNoTokenThatIsWorthMoreThanWasAskedFor) {
+  for (const char* ttl : {"500ms", "0", "169h", "99999999h"}) {
+    const Ran ran = Do({"token", "create", "--ttl", ttl});
+    EXPECT_EQ(ran.code, 64) << ttl;
+    EXPECT_THAT(ran.err, HasSubstr("from 1s to 168h"));
+    EXPECT_THAT(ran.out, IsEmpty());
+  }
+  const Ran ran = Do({"token", "create", "--name", ""});
+  EXPECT_EQ(ran.code, 64) << ran.err;
+  EXPECT_THAT(ran.out, IsEmpty());
+  EXPECT_EQ(Do({"token", "create", "--name", "web-01", "--ttl", "1s"}).code, 0);
+}
+
+TEST_F(Dumpctl, PrintsEveryProblemOfAPolicyBareForEditors) {
+  const std::string wrong = "kind: DumpPolicie\napiVersion: x\nmetadata: { name: p }\nspec: {}\n";
+  const Ran local = Do({"policy", "check", "-"}, wrong);
+  std::istringstream lines(local.err);
+  int count = 0;
+  for (std::string line; std::getline(lines, line); ++count) {
+    EXPECT_THAT(line, testing::MatchesRegex("-:[0-9]+:[0-9]+: .*"));
+  }
+  EXPECT_GE(count, 2) << local.err;
+  admin_.status = {grpc::StatusCode::INVALID_ARGUMENT, "web.yaml:3:7: spec: no"};
+  EXPECT_THAT(Do({"policy", "plan", "-f", "-"}, kPolicy).err,
+              testing::StartsWith("web.yaml:3:7: spec: no\n"));
+}
+
+TEST_F(Dumpctl, SaysThatAPortAnswersButNotWithThisService) {
+  admin_.status = {grpc::StatusCode::UNIMPLEMENTED, ""};
+  const Ran ran = Do({"host", "list"});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_THAT(ran.err, HasSubstr(absl::StrCat("dumpctl: 127.0.0.1:", port_, " answers, but")));
+  EXPECT_THAT(ran.err, HasSubstr("enrolment port"));
 }
 
 TEST_F(Dumpctl, ExplainsItsUsage) {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who a host is comes from its certificate and from nothing else; who is
 // refused is told why where it can be known, and logged and counted here.
+#include <grpc/grpc_security_constants.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 
@@ -21,13 +23,18 @@ namespace {
 
 using testing::HasSubstr;
 
-// The audit rows of refused handshakes whose detail names the reason.
-bool RefusalIsRecorded(const Server& server, const std::string& reason) {
+// The audit rows of refused handshakes that hold a word.
+bool RefusalIsRecorded(const Server& server, const std::string& word) {
   for (const Json& row : server.CtlJson({"audit", "list"})) {
-    if (row["action"] == "handshake.refused" && row.dump().find(reason) != std::string::npos)
+    if (row["action"] == "handshake.refused" && row.dump().find(word) != std::string::npos)
       return true;
   }
   return false;
+}
+
+Finished Serve(const Server& server) {
+  return RunProgram(
+      {Program("dumpwarden-server"), "serve", "--config", server.folder() + "/server.yaml"});
 }
 
 TEST(Identity, TokenWorksOnce) {
@@ -41,7 +48,7 @@ TEST(Identity, TokenWorksOnce) {
   server.CreateToken();
   const Finished refused = second.Enroll(token);
   EXPECT_EQ(refused.exit_code, 1);
-  EXPECT_THAT(refused.err, HasSubstr("token"));
+  EXPECT_THAT(refused.err, HasSubstr("the token was used at 20"));
   bool recorded = false;
   for (const Json& row : server.CtlJson({"audit", "list"})) {
     recorded |=
@@ -148,9 +155,95 @@ TEST(Identity, HandshakesAreRefusedLoggedAndCountedByReason) {
     EXPECT_TRUE(Eventually([&] { return RefusalIsRecorded(server, reason); })) << reason;
     EXPECT_THAT(server.Err(), HasSubstr(reason));
   }
+  EXPECT_TRUE(RefusalIsRecorded(server, "spiffe://corp.example/host/" + uuid)) << "whose it was";
+  EXPECT_TRUE(RefusalIsRecorded(server, "serial"));
   // A good certificate of a host that never enrolled.
   EXPECT_EQ(SessionVerdict(Dial(server, unknown.chain, unknown.key)),
             grpc::StatusCode::PERMISSION_DENIED);
+}
+
+// Refusals of the last minute were only in memory, and a stop lost them.
+TEST(Identity, RefusalsAreCountedInTheAuditWhenTheServerStops) {
+  Server server;
+  server.Start();
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_NE(SessionVerdict(Dial(server, "", "")), grpc::StatusCode::OK);
+  }
+  server.Kill(SIGTERM);
+  server.Start();
+  int counted = 0;
+  for (const Json& row : server.CtlJson({"audit", "list"})) {
+    if (row["action"] != "handshake.refused" || row["object"] != "no-certificate") continue;
+    int count = 0;
+    EXPECT_EQ(sscanf(row["detail"].get<std::string>().c_str(), "count %d", &count), 1) << row;
+    counted += count;
+  }
+  EXPECT_GE(counted, 3);
+}
+
+TEST(Identity, NoProgramUsesAKeyThatOthersCanRead) {
+  Server server;
+  server.Start();
+  Host host("web-01");
+  ASSERT_EQ(host.Enroll(server.CreateToken()).exit_code, 0);
+  server.Kill(SIGTERM);
+  const std::string server_key = server.folder() + "/server.key";
+  ASSERT_EQ(chmod(server_key.c_str(), 0644), 0);
+  const Finished served = Serve(server);
+  EXPECT_EQ(served.exit_code, 1);
+  EXPECT_THAT(served.err, HasSubstr("chmod 600 " + server_key));
+  for (const char* name : {"tls.key", "host.key"}) {
+    const std::string key = host.File(absl::StrCat("data/identity/", name));
+    ASSERT_EQ(chmod(key.c_str(), 0640), 0);
+    const Finished ran = host.Agent({"run", "--config", host.File("agent.yaml")});
+    EXPECT_EQ(ran.exit_code, 1) << name;
+    EXPECT_THAT(ran.err, HasSubstr(absl::StrCat(name, " has mode 0640")));
+    ASSERT_EQ(chmod(key.c_str(), 0600), 0);
+  }
+}
+
+// What the server shows a new connection.
+CertificateSummary ShownCertificate(const Server& server) {
+  const std::string operators = server.folder() + "/operators/admin/";
+  auto stub = v1::AgentSession::NewStub(
+      Dial(server, ReadAll(operators + "tls.crt"), ReadAll(operators + "tls.key")));
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
+  stub->Session(&context)->Finish();
+  const auto shown = context.auth_context()->FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME);
+  if (shown.empty()) return {};
+  const auto leaf = ReadCertificatesPem(absl::string_view(shown[0].data(), shown[0].size()));
+  return leaf.ok() ? Summarize(*leaf->front()).value_or(CertificateSummary())
+                   : CertificateSummary();
+}
+
+// A server that was up for a year showed a certificate that had expired, to all agents at once.
+TEST(Identity, ServerRenewsItsCertificateWhileItRuns) {
+  Server server;
+  server.Start();
+  const auto vfs = MakeSystemVfs();
+  const auto random = MakeSystemRandom();
+  const auto authority = Authority::Open(*vfs, *random, server.folder() + "/ca");
+  ASSERT_THAT(authority, IsOk());
+  const auto key = ReadPrivateKeyPem(ReadAll(server.folder() + "/server.key"));
+  ASSERT_THAT(key, IsOk());
+  const std::string first = ShownCertificate(server).serial;
+  ASSERT_NE(first, "");
+  // As if eleven months had passed.
+  const auto old =
+      (*authority)
+          ->IssueServer(**key, {"localhost", "127.0.0.1"}, absl::Now(), absl::Hours(24 * 30));
+  ASSERT_THAT(old, IsOk());
+  ASSERT_THAT(WriteDurably(*vfs, server.folder() + "/server.crt", old->chain_pem), IsOk());
+  EXPECT_TRUE(Eventually(
+      [&] {
+        const CertificateSummary shown = ShownCertificate(server);
+        return !shown.serial.empty() && shown.serial != first &&
+               shown.not_after > absl::Now() + absl::Hours(24 * 300);
+      },
+      absl::Seconds(60)))
+      << server.Err();
+  EXPECT_THAT(server.Err(), HasSubstr("certificate was renewed"));
 }
 
 TEST(Identity, AgentSaysThatItsOwnCertificateExpired) {

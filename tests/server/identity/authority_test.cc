@@ -19,6 +19,7 @@
 namespace dumpwarden {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::SizeIs;
 
@@ -180,7 +181,9 @@ TEST_F(AuthorityTest, RefusesKeysThatOthersCanRead) {
     const std::string path = absl::StrCat(folder_, "/", who, "-key.pem");
     ASSERT_EQ(chmod(path.c_str(), 0640), 0);
     EXPECT_THAT(Authority::Open(*vfs_, *random_, folder_),
-                StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("chmod 600 " + path)));
+                StatusIs(absl::StatusCode::kFailedPrecondition,
+                         AllOf(HasSubstr("mode 0640"), HasSubstr("0600 is accepted"),
+                               HasSubstr("chmod 600 " + path))));
     ASSERT_EQ(chmod(path.c_str(), 0600), 0);
   }
   ASSERT_EQ(chmod(folder_.c_str(), 0750), 0);

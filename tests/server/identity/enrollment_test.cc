@@ -20,6 +20,7 @@
 namespace dumpwarden {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 
 constexpr char kPeer[] = "ipv4:192.0.2.7:40000";
@@ -88,31 +89,67 @@ TEST_F(EnrollmentTest, GivesAHostItsIdentity) {
   EXPECT_EQ(row.labels.at("role"), "sql");
 }
 
-TEST_F(EnrollmentTest, TakesATokenOnce) {
+TEST_F(EnrollmentTest, TakesATokenOnceAndSaysWhenItWas) {
   const std::string token = Token();
   EXPECT_THAT(Enroll(RequestWith(token)), IsOk());
   EXPECT_THAT(Enroll(RequestWith(token)),
-              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("unknown, used, expired")));
+              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("the token was used at 20")));
   EXPECT_EQ(Hosts(), 1u);
+}
+
+// The same token with one digit of its secret changed: whoever has it guessed.
+std::string WithWrongSecret(std::string token) {
+  token[40] = token[40] == 'a' ? 'b' : 'a';
+  return token;
 }
 
 TEST_F(EnrollmentTest, TellsAStrangerTheSameWhateverIsWrongWithTheToken) {
   v1::CreateTokenRequest named;
   named.set_expected_name("db-01");
   const std::string for_another = Token(named);
+  const std::string used = Token();
+  ASSERT_THAT(Enroll(RequestWith(used), "ipv4:192.0.2.9:1"), IsOk());
   const std::string expired = Token();
-  std::string forged = Token();
-  forged[40] = forged[40] == 'a' ? 'b' : 'a';  // in the secret
   clock_.Advance(absl::Hours(2));
-  const std::string messages[] = {
-      std::string(Enroll(RequestWith("rubbish"), "ipv4:192.0.2.1:1").status().message()),
-      std::string(Enroll(RequestWith(for_another), "ipv4:192.0.2.2:1").status().message()),
-      std::string(Enroll(RequestWith(expired), "ipv4:192.0.2.3:1").status().message()),
-      std::string(Enroll(RequestWith(forged), "ipv4:192.0.2.4:1").status().message()),
-  };
-  for (const std::string& message : messages) EXPECT_EQ(message, messages[0]);
-  EXPECT_THAT(messages[0], HasSubstr("not valid here"));
+  const std::string tokens[] = {"rubbish", WithWrongSecret(for_another), WithWrongSecret(expired),
+                                WithWrongSecret(used), WithWrongSecret(Token())};
+  for (std::size_t i = 0; i < std::size(tokens); ++i) {
+    EXPECT_EQ(Enroll(RequestWith(tokens[i]), absl::StrCat("ipv4:192.0.2.", i, ":1")).status(),
+              absl::PermissionDeniedError(
+                  "the token is not valid here: unknown, used, expired or for another host name"))
+        << i;
+  }
+  EXPECT_EQ(Hosts(), 1u);
+}
+
+TEST_F(EnrollmentTest, TellsWhoHasTheSecretWhatIsWrongWithTheToken) {
+  v1::CreateTokenRequest named;
+  named.set_expected_name("db-01");
+  EXPECT_THAT(Enroll(RequestWith(Token(named))),
+              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("for the host \"db-01\"")));
+  const std::string expired = Token();
+  clock_.Advance(absl::Hours(2));
+  EXPECT_THAT(Enroll(RequestWith(expired)),
+              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("the token expired at 20")));
   EXPECT_EQ(Hosts(), 0u);
+}
+
+TEST_F(EnrollmentTest, LeavesRowsThatFollowATokenFromItsMakingToItsUse) {
+  v1::CreateTokenRequest wish;
+  (*wish.mutable_labels())["role"] = "sql";
+  wish.set_expected_name("web-01");
+  wish.set_ttl_seconds(600);
+  const std::string token = Token(wish);
+  ASSERT_OK_AND_ASSIGN(const EnrollmentToken parsed, ParseToken(token));
+  ASSERT_THAT(Enroll(RequestWith(token)), IsOk());
+  ASSERT_FALSE(Enroll(RequestWith(token)).ok());
+  ASSERT_OK_AND_ASSIGN(const std::vector<v1::AuditEntry> rows, store_->ListAudit({}));
+  ASSERT_EQ(rows.size(), 3u);  // the newest first
+  EXPECT_THAT(rows[0].detail(), AllOf(HasSubstr("used at"), HasSubstr(parsed.id)));
+  EXPECT_THAT(rows[1].detail(), HasSubstr(parsed.id));
+  EXPECT_EQ(rows[2].object(), parsed.id);
+  EXPECT_THAT(rows[2].detail(),
+              AllOf(HasSubstr("role=sql"), HasSubstr("web-01"), HasSubstr("10m")));
 }
 
 TEST_F(EnrollmentTest, WantsBothKeysProven) {

@@ -43,6 +43,16 @@ TEST_F(RefusalsTest, SaysAFloodOnceAMinuteWithItsCount) {
   EXPECT_EQ(refusals_.Total("handshake.refused", "expired"), 1000u);
 }
 
+// A server that was stopped in time for nobody lost up to a minute of them.
+TEST_F(RefusalsTest, LosesNoCountWhenTheServerStops) {
+  for (int i = 0; i < 7; ++i) Refuse("expired");
+  refusals_.Flush();
+  ASSERT_EQ(said_.size(), 2u);
+  EXPECT_EQ(said_[1].count, 6u);
+  refusals_.Flush();
+  EXPECT_EQ(said_.size(), 2u) << "each is said once";
+}
+
 TEST_F(RefusalsTest, SaysNothingWhenNothingHappened) {
   Refuse("expired");
   clock_.Advance(absl::Hours(1));

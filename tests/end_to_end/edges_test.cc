@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// Command lines and logs of the real programs, where only the whole shows them.
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "tests/end_to_end/fleet.h"
+
+namespace dumpwarden {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(Edges, ServerNamesAWrongWordAndItsVersion) {
+  const std::string server = Program("dumpwarden-server");
+  EXPECT_THAT(RunProgram({server, "--version"}).out,
+              testing::MatchesRegex("dumpwarden-server [0-9.]+\n"));
+  const struct {
+    std::vector<std::string> arguments;
+    const char* says;
+  } cases[] = {
+      {{"frob"}, "frob"},
+      {{}, "init or serve"},
+      {{"serve", "--nope"}, "--nope"},
+      {{"init", "--dir", "/nonexistent/x", "--listen", "foo"}, "--listen: \"foo\""},
+      {{"init", "--dir", "/nonexistent/x", "--name", "a b"}, "--name a b"},
+  };
+  for (const auto& c : cases) {
+    std::vector<std::string> command = {server};
+    command.insert(command.end(), c.arguments.begin(), c.arguments.end());
+    const Finished done = RunProgram(command);
+    EXPECT_EQ(done.exit_code, 64) << done.err;
+    EXPECT_THAT(done.err, HasSubstr(c.says));
+  }
+}
+
+TEST(Edges, QuickStartRefusesOptionsThatContradict) {
+  const std::string script = DUMPWARDEN_SOURCE_DIR "/deploy/quickstart.sh";
+  const std::vector<std::vector<std::string>> cases = {
+      {"--once", "--stop"}, {"--stop", "--once"}, {"--once", "--dir", "/nonexistent/x"}, {"--dir"},
+      {"--frob"},
+  };
+  for (std::vector<std::string> command : cases) {
+    command.insert(command.begin(), {"bash", script});
+    const Finished done = RunProgram(command);
+    EXPECT_EQ(done.exit_code, 64) << done.out;
+    EXPECT_THAT(done.err, HasSubstr("quickstart: "));
+  }
+}
+
+// Sends bytes to the server's port until it hangs up.
+void Pester(const Server& server, const std::string& bytes) {
+  const std::vector<std::string> parts = absl::StrSplit(server.address(), ':');
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(std::stoi(parts[1])));
+  inet_pton(AF_INET, parts[0].c_str(), &address.sin_addr);
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  ASSERT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
+  char answer[256];
+  while (recv(fd, answer, sizeof answer, 0) > 0) {
+  }
+  close(fd);
+}
+
+// gRPC wrote lines of its own about every stranger.
+TEST(Edges, ServersLogIsJsonLinesWhateverStrangersSend) {
+  Server server;
+  server.Start();
+  for (int i = 0; i < 20; ++i) Pester(server, "GET / HTTP/1.0\r\n\r\n");
+  EXPECT_TRUE(Eventually([&] { return server.Err().find("\"grpc\"") != std::string::npos; }));
+  server.Kill(SIGTERM);
+  const std::string log = server.Err();
+  int lines = 0;
+  for (absl::string_view line : absl::StrSplit(log, '\n', absl::SkipEmpty())) {
+    EXPECT_FALSE(Json::parse(line.begin(), line.end(), nullptr, false).is_discarded()) << line;
+    lines += line.find("\"grpc\"") != absl::string_view::npos ? 1 : 0;
+  }
+  EXPECT_GE(lines, 1);
+  EXPECT_LE(lines, 6) << "a few places of the library, not a line a stranger: " << log;
+}
+
+// It took gRPC's own pauses, 20 to 30 seconds.
+TEST(Edges, DriftFollowIsBackSoonAfterAServerRestart) {
+  Server server;
+  server.Start();
+  Host host("web-01");
+  host.Join(server);
+  server.Apply(
+      "apiVersion: dumpwarden/v1\nkind: DumpPolicy\nmetadata: { name: p }\n"
+      "spec: { settings: { dump.type: kernel, dump.auto-reboot: on } }\n");
+  ASSERT_TRUE(Eventually([&] { return host.Value("CrashDumpEnabled") == "dword:00000002"; }));
+  TempFolder temp;
+  Process follow({Program("dumpctl"), "--config", server.folder() + "/operators/admin/dumpctl.yaml",
+                  "drift", "follow", "-o", "json"},
+                 temp.File("follow"));
+  host.Set("CrashDumpEnabled", "dword:00000000");
+  ASSERT_TRUE(Eventually([&] { return follow.Out().find("dump.type") != std::string::npos; }))
+      << follow.Err();
+  server.Kill(SIGTERM);
+  ASSERT_TRUE(
+      Eventually([&] { return follow.Err().find("lost the server") != std::string::npos; }));
+  server.Start();
+  host.Set("AutoReboot", "dword:00000000");
+  EXPECT_TRUE(Eventually([&] { return follow.Out().find("dump.auto-reboot") != std::string::npos; },
+                         absl::Seconds(15)))
+      << follow.Err();
+}
+
+}  // namespace
+}  // namespace dumpwarden
