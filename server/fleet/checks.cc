@@ -108,7 +108,7 @@ absl::Status CheckFinding(const v1::Finding& finding) {
   RETURN_IF_ERROR(Text("findings.desired", finding.desired()));
   RETURN_IF_ERROR(Text("findings.configured", finding.configured()));
   RETURN_IF_ERROR(Word("findings.policy", finding.policy()));
-  RETURN_IF_ERROR(AtMost("findings.policy_version", finding.policy_version(), kMaxSequence));
+  RETURN_IF_ERROR(AtMost("findings.policy_version", finding.policy_version(), kMaxPolicyVersion));
   return Text("findings.reason", finding.reason());
 }
 
