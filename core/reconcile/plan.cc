@@ -3,9 +3,9 @@
 
 #include <algorithm>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "core/base/text.h"
 #include "core/policy/facts.h"
 #include "core/reconcile/observe.h"
 #include "core/reconcile/placement.h"
@@ -119,23 +119,29 @@ std::vector<Edit> CellEdits(const Setting& setting, const std::vector<CellValue>
 }
 
 struct FolderNeed {
-  std::string path;  // empty: none
-  bool missing = false;
+  std::string path;                  // empty: none
+  std::vector<std::string> missing;  // it and what leads to it, parents first
   bool unknown = false;
   std::string error;  // why it cannot be used
 };
+
+const v1::Folder* FindFolder(const v1::Observation& observed, absl::string_view path) {
+  for (const v1::Folder& folder : observed.folders()) {
+    if (dumpwarden::EqualsIgnoreCase(folder.path(), path)) return &folder;
+  }
+  return nullptr;
+}
 
 FolderNeed FolderNeedOf(const Setting& setting, absl::string_view resolved, const Host& host) {
   FolderNeed need;
   need.path = FolderNeededBy(setting, resolved);
   if (need.path.empty()) return need;
-  need.unknown = true;
-  for (const v1::Folder& folder : host.observed.folders()) {
-    if (!absl::EqualsIgnoreCase(folder.path(), need.path)) continue;
-    need.error = folder.error();
-    if (!folder.known()) continue;
-    need.unknown = false;
-    need.missing = !folder.exists();
+  const v1::Folder* folder = FindFolder(host.observed, need.path);
+  need.unknown = folder == nullptr || !folder->known();
+  if (folder != nullptr) need.error = folder->error();
+  while (folder != nullptr && folder->known() && !folder->exists()) {
+    need.missing.insert(need.missing.begin(), folder->path());
+    folder = FindFolder(host.observed, FolderAbove(folder->path()));
   }
   return need;
 }
@@ -235,11 +241,11 @@ void Compare(const Setting& setting, const std::vector<CellValue>& cells,
     if (!wanted.ok()) return Conclude(outcome, v1::STATUS_ERROR, wanted.status().message());
     outcome.edits = CellEdits(setting, cells, *wanted);
   }
-  if (folder.missing) {
+  for (const std::string& path : folder.missing) {
     Edit make;
     make.action = Edit::Action::kMakeFolder;
     make.setting = std::string(setting.id);
-    make.key = folder.path;
+    make.key = path;
     outcome.edits.push_back(std::move(make));
   }
   if (outcome.edits.empty()) {
@@ -271,7 +277,7 @@ Outcome Decide(const Decision& decision, const Host& host) {
 
 bool MakesFolder(const std::vector<Edit>& edits, absl::string_view path) {
   return std::any_of(edits.begin(), edits.end(), [&](const Edit& edit) {
-    return edit.action == Edit::Action::kMakeFolder && absl::EqualsIgnoreCase(edit.key, path);
+    return edit.action == Edit::Action::kMakeFolder && dumpwarden::EqualsIgnoreCase(edit.key, path);
   });
 }
 

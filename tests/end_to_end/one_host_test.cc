@@ -236,6 +236,31 @@ TEST(OneHostJob, MissingDumpFolderIsPartOfThePlan) {
   EXPECT_FALSE(fs::exists(host.File("d/Dumps")));
 }
 
+TEST(OneHostJob, EveryFolderThatIsMadeIsInThePlan) {
+  OneHost host("", kServer2022);
+  fs::create_directory(host.File("d"));
+  std::string facts = kServer2022;
+  facts.insert(facts.find("boot: {"),
+               absl::StrCat("  - { path: 'D:\\', kind: fixed, total: 107374182400, free: "
+                            "53687091200, mount: '",
+                            host.File("d"), "' }\n"));
+  WriteAll(host.File("facts.yaml"), facts);
+  host.Policy("    dump.file: 'D:\\A\\B\\C\\MEMORY.DMP'\n");
+  const Json plan = Parsed(host.With("plan"));
+  ASSERT_EQ(plan["changes"].size(), 4u) << plan.dump(1);
+  const char* folders[] = {"D:\\A", "D:\\A\\B", "D:\\A\\B\\C"};
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(plan["changes"][i]["action"], "mkdir");
+    EXPECT_EQ(plan["changes"][i]["key"], folders[i]);
+  }
+  const Json applied = Parsed(host.With("apply"));
+  EXPECT_EQ(applied["changes"], plan["changes"]);
+  EXPECT_TRUE(fs::is_directory(host.File("d/A/B/C")));
+  ASSERT_EQ(host.Do({"restore", applied["backup"], "--facts", host.File("facts.yaml")}).exit_code,
+            0);
+  EXPECT_TRUE(fs::is_empty(host.File("d")));
+}
+
 TEST(OneHostJob, DumpFolderThatIsAFileOrALinkIsBlocked) {
   OneHost host("", kServer2022);
   fs::create_directories(host.File("d/real"));
