@@ -25,6 +25,7 @@ struct Host {
 struct Outcome {
   v1::Finding finding;
   std::vector<Edit> edits;
+  std::string note;  // goes behind the reason
 };
 
 void Conclude(Outcome& outcome, v1::Status status, absl::string_view reason) {
@@ -81,6 +82,12 @@ bool ConcludedBeforeValues(const Decision& decision, const Setting& setting,
   return !ignored.empty();
 }
 
+InUse InUseOf(const Setting& setting, const std::string& configured, const Host& host) {
+  if (host.at_boot == nullptr) return {configured, false};
+  const ObservedCells cells = CellsOf(setting, *host.at_boot);
+  return {cells.error.empty() ? Describe(setting, cells.values, host.Build()) : "", true};
+}
+
 // The value for this host; nullopt after concluding that it cannot be had.
 std::optional<std::string> ResolvedValue(const Decision& decision, const Setting& setting,
                                          const Host& host, Outcome& outcome) {
@@ -90,12 +97,13 @@ std::optional<std::string> ResolvedValue(const Decision& decision, const Setting
     return std::nullopt;
   }
   outcome.finding.set_desired(*resolved);
-  const std::string misplaced =
-      WhyNotPlaced(setting, *resolved, outcome.finding.configured(), host.facts);
-  if (!misplaced.empty()) {
-    Conclude(outcome, v1::STATUS_BLOCKED, misplaced);
+  Placement placement =
+      Place(setting, *resolved, InUseOf(setting, outcome.finding.configured(), host), host.facts);
+  if (!placement.blocked.empty()) {
+    Conclude(outcome, v1::STATUS_BLOCKED, placement.blocked);
     return std::nullopt;
   }
+  outcome.note = std::move(placement.note);
   return *resolved;
 }
 
@@ -257,7 +265,7 @@ void Compare(const Setting& setting, const std::vector<CellValue>& cells,
 }
 
 Outcome Decide(const Decision& decision, const Host& host) {
-  Outcome outcome{FindingOf(decision), {}};
+  Outcome outcome{FindingOf(decision), {}, ""};
   const Setting* setting = FindSetting(decision.setting);
   if (setting == nullptr || !decision.known) {
     Conclude(outcome, v1::STATUS_UNSUPPORTED,
@@ -269,6 +277,7 @@ Outcome Decide(const Decision& decision, const Host& host) {
   if (ConcludedBeforeValues(decision, *setting, cells, host, outcome)) return outcome;
   const std::optional<std::string> resolved = ResolvedValue(decision, *setting, host, outcome);
   if (resolved) Compare(*setting, cells.values, *resolved, host, outcome);
+  AppendNote(outcome.note, outcome.finding);
   if (decision.mode == v1::MODE_AUDIT) outcome.edits.clear();
   return outcome;
 }
