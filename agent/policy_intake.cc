@@ -2,7 +2,6 @@
 #include "agent/policy_intake.h"
 
 #include <algorithm>
-#include <limits>
 #include <set>
 #include <utility>
 
@@ -22,7 +21,6 @@ constexpr std::size_t kMaxProblems = 20;
 constexpr int kMaxLoggedInAMinute = 20;
 constexpr int kMaxInvalidSets = 3;
 constexpr std::size_t kDigestBytes = 32;
-constexpr std::uint64_t kMaxVersion = std::numeric_limits<std::int64_t>::max();
 
 absl::Status CheckEntry(const v1::PolicyEntry& entry) {
   if (entry.name().empty() || entry.name().size() > kMaxName) {
@@ -33,9 +31,9 @@ absl::Status CheckEntry(const v1::PolicyEntry& entry) {
     return absl::InvalidArgumentError(
         absl::StrCat(Quote(entry.name()), " has a digest of ", entry.digest().size(), " bytes"));
   }
-  if (entry.version() > kMaxVersion) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(Quote(entry.name()), " has version ", entry.version(), "; too large"));
+  if (entry.version() > kMaxPolicyVersion) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        Quote(entry.name()), " has version ", entry.version(), "; at most ", kMaxPolicyVersion));
   }
   return absl::OkStatus();
 }

@@ -10,9 +10,9 @@
 namespace dumpwarden {
 namespace {
 
-Datum Build(std::uint32_t build) {
-  if (build == 0) return std::monostate();
-  return Number(build);
+Datum Known(bool known, std::uint64_t number) {
+  if (!known) return std::monostate();
+  return Number(number);
 }
 
 std::vector<Field> SummaryFields(const v1::HostSummary& host) {
@@ -21,7 +21,7 @@ std::vector<Field> SummaryFields(const v1::HostSummary& host) {
           {{"policies", "POLICIES"}, Word(host.policies())},
           {{"connected", "CONNECTED"}, host.connected()},
           {{"last_seen", "LAST SEEN"}, When(host.has_last_seen(), host.last_seen())},
-          {{"os_build", "BUILD"}, Build(host.os_build())},
+          {{"os_build", "BUILD"}, Known(host.os_build() != 0, host.os_build())},
           {{"labels", "LABELS"}, Labels(host.labels())},
           {{"agent_version", "AGENT"}, Word(host.agent_version())},
           {{"enrolled", "ENROLLED"}, When(host.has_enrolled(), host.enrolled())},
@@ -62,8 +62,8 @@ Table VolumeTable(const v1::Facts& facts) {
       {{"path", "PATH"}, {"kind", "KIND"}, {"total", "TOTAL"}, {"free", "FREE"}, {"boot", "BOOT"}},
       {}};
   for (const v1::Facts::Volume& volume : facts.volumes()) {
-    table.rows.push_back({volume.path(), volume.kind(), Number(volume.total()),
-                          Number(volume.free()), volume.boot()});
+    table.rows.push_back({volume.path(), volume.kind(), Known(volume.total() != 0, volume.total()),
+                          Known(volume.has_free(), volume.free()), volume.boot()});
   }
   return table;
 }

@@ -4,6 +4,11 @@
 #include <cstdint>
 
 namespace dumpwarden {
+namespace {
+
+constexpr std::int64_t kYear10000 = 253'402'300'800;  // Unix seconds; protobuf's end of time
+
+}  // namespace
 
 google::protobuf::Timestamp ToTimestamp(absl::Time time) {
   google::protobuf::Timestamp timestamp;
@@ -17,6 +22,11 @@ google::protobuf::Timestamp ToTimestamp(absl::Time time) {
 
 absl::Time FromTimestamp(const google::protobuf::Timestamp& timestamp) {
   return absl::FromUnixSeconds(timestamp.seconds()) + absl::Nanoseconds(timestamp.nanos());
+}
+
+bool IsSendable(const google::protobuf::Timestamp& timestamp) {
+  return timestamp.seconds() >= 0 && timestamp.seconds() < kYear10000 && timestamp.nanos() >= 0 &&
+         timestamp.nanos() < 1'000'000'000;
 }
 
 }  // namespace dumpwarden

@@ -12,6 +12,9 @@ namespace dumpwarden {
 google::protobuf::Timestamp ToTimestamp(absl::Time time);
 absl::Time FromTimestamp(const google::protobuf::Timestamp& timestamp);
 
+// Whether it lies in 1970 to 9999, as every time that a host sends must.
+bool IsSendable(const google::protobuf::Timestamp& timestamp);
+
 }  // namespace dumpwarden
 
 #endif  // DUMPWARDEN_CORE_BASE_TIMESTAMP_H_

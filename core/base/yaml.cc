@@ -150,6 +150,19 @@ bool IsIndentedWithTab(absl::string_view text, const YAML::Mark& mark) {
                            '\t');
 }
 
+// How many brackets open at the start of the text, counted up to one more than `depth`.
+int OpeningBrackets(absl::string_view text, int depth) {
+  int count = 0;
+  for (const char c : text) {
+    if (c == '[' || c == '{') {
+      if (++count > depth) break;
+    } else if (c != ' ' && c != '\n' && c != '\r') {
+      break;
+    }
+  }
+  return count;
+}
+
 class TreeBuilder : public YAML::EventHandler {
  public:
   TreeBuilder(absl::string_view text, const Limits& limits, Problems& problems)
@@ -302,12 +315,15 @@ void TreeBuilder::OnScalar(const YAML::Mark& mark, const std::string& tag, YAML:
 
 void TreeBuilder::Open(Node::Kind kind, const YAML::Mark& mark, const std::string& tag,
                        YAML::anchor_t anchor) {
+  // Before what yaml-cpp makes of brackets that are never closed.
+  const std::size_t offset = std::min(static_cast<std::size_t>(mark.pos), text_.size());
+  const int opened = std::max(1, OpeningBrackets(text_.substr(offset), limits_.depth));
+  if (open_.size() + static_cast<std::size_t>(opened) > static_cast<std::size_t>(limits_.depth)) {
+    throw Refused{mark, absl::StrCat("nested more than ", limits_.depth, " levels deep")};
+  }
   if (WantsKey()) {
     throw Refused{
         mark, absl::StrCat(KindName(kind), " stands where a key is wanted; is a ] or } missing?")};
-  }
-  if (open_.size() >= static_cast<std::size_t>(limits_.depth)) {
-    throw Refused{mark, absl::StrCat("nested more than ", limits_.depth, " levels deep")};
   }
   Frame frame;
   frame.node.kind = kind;

@@ -202,7 +202,7 @@ bool Means(const Setting& setting, std::span<const CellValue> cells, absl::strin
 }
 
 std::string WhyIgnored(const Setting& setting, absl::string_view resolved, std::uint32_t build) {
-  if (resolved == kUnset || build == 0) return "";
+  if (build == 0) return "";
   if (OutsideBuilds(setting, build)) return std::string(setting.builds.why);
   const Choice* choice = ChoiceOf(setting, resolved);
   if (choice == nullptr || build >= choice->min_build) return "";
@@ -211,7 +211,6 @@ std::string WhyIgnored(const Setting& setting, absl::string_view resolved, std::
 }
 
 bool DependsOnBuild(const Setting& setting, absl::string_view resolved) {
-  if (resolved == kUnset) return false;
   const Choice* choice = ChoiceOf(setting, resolved);
   return setting.builds.min != 0 || setting.builds.below != 0 ||
          (choice != nullptr && choice->min_build != 0);

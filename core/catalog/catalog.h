@@ -61,8 +61,8 @@ std::string Describe(const Setting& setting, std::span<const CellValue> cells, s
 bool Means(const Setting& setting, std::span<const CellValue> cells, absl::string_view resolved,
            std::uint32_t build);
 
-// Why Windows of this build ignores the setting, or this value of it; "" when it does not.
-// kUnset is never ignored.
+// Why Windows of this build ignores the setting (kUnset too), or this value of it; "" when it does
+// not.
 std::string WhyIgnored(const Setting& setting, absl::string_view resolved, std::uint32_t build);
 // Whether WhyIgnored can only be answered for a known build.
 bool DependsOnBuild(const Setting& setting, absl::string_view resolved);

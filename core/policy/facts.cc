@@ -80,15 +80,22 @@ void ReadMemory(const yaml::Node& node, Problems& problems, v1::Facts::Memory& m
 void ReadBoot(const yaml::Node& node, Problems& problems, v1::Facts::Boot& boot) {
   yaml::MapReader reader(node, "boot", problems);
   boot.set_id(reader.RequireText("id").value_or(""));
+  if (boot.id().size() > kMaxBootIdBytes) {
+    problems.Add(node.Find("id")->mark, "boot.id",
+                 absl::StrCat("found ", boot.id().size(), " bytes; at most ", kMaxBootIdBytes,
+                              " are accepted"));
+  }
   if (const std::optional<std::string> at = reader.TakeText("at")) {
     absl::Time time;
     std::string error;
-    if (absl::ParseTime(absl::RFC3339_full, *at, &time, &error)) {
-      *boot.mutable_at() = ToTimestamp(time);
-    } else {
-      problems.Add(
-          node.Find("at")->mark, "boot.at",
-          absl::StrCat("found ", Quote(*at), "; a time such as 2026-11-22T17:00:00Z is accepted"));
+    const bool read = absl::ParseTime(absl::RFC3339_full, *at, &time, &error) &&
+                      time > absl::InfinitePast() && time < absl::InfiniteFuture();
+    if (read) *boot.mutable_at() = ToTimestamp(time);
+    if (!read || !IsSendable(boot.at())) {
+      problems.Add(node.Find("at")->mark, "boot.at",
+                   absl::StrCat("found ", Quote(*at),
+                                "; a time such as 2026-11-22T17:00:00Z, "
+                                "from 1970 to 9999, is accepted"));
     }
   }
   reader.Finish();
@@ -102,6 +109,22 @@ std::string DriveOf(absl::string_view path) {
   return {absl::ascii_toupper(static_cast<unsigned char>(path[0])), ':', '\\'};
 }
 
+// What the file does not say stays unknown, which is not 0.
+void ReadSizes(yaml::MapReader& reader, const yaml::Node& node, Problems& problems,
+               v1::Facts::Volume& volume) {
+  const std::optional<std::int64_t> total = reader.TakeInteger("total", 0, kMostBytes);
+  const std::optional<std::int64_t> free = reader.TakeInteger("free", 0, kMostBytes);
+  if (total) volume.set_total(static_cast<std::uint64_t>(*total));
+  if (free) volume.set_free(static_cast<std::uint64_t>(*free));
+  if (free && node.Find("total") == nullptr) {
+    problems.Add(node.Find("free")->mark, reader.PathOf("free"),
+                 "`free` says nothing without `total`; give both in bytes, or leave `free` out");
+  } else if (free && total && *free > *total) {
+    problems.Add(node.Find("free")->mark, reader.PathOf("free"),
+                 "more is free than the volume holds; give `total` and `free` in bytes");
+  }
+}
+
 void ReadVolume(const yaml::Node& node, absl::string_view path, Problems& problems,
                 v1::Facts::Volume& volume) {
   yaml::MapReader reader(node, path, problems);
@@ -113,12 +136,7 @@ void ReadVolume(const yaml::Node& node, absl::string_view path, Problems& proble
     }
   }
   volume.set_kind(TakeWord(reader, node, "kind", kVolumeKinds, problems));
-  volume.set_total(TakeBytes(reader, "total", 0));
-  volume.set_free(TakeBytes(reader, "free", 0));
-  if (volume.free() > volume.total()) {
-    problems.Add(node.Find("free")->mark, reader.PathOf("free"),
-                 "more is free than the volume holds; give `total` and `free` in bytes");
-  }
+  ReadSizes(reader, node, problems, volume);
   volume.set_boot(reader.TakeBool("boot").value_or(false));
   volume.set_mount(reader.TakeText("mount").value_or(""));
   if (!volume.mount().empty() && volume.mount()[0] != '/') {

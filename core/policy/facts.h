@@ -3,6 +3,7 @@
 #ifndef DUMPWARDEN_CORE_POLICY_FACTS_H_
 #define DUMPWARDEN_CORE_POLICY_FACTS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -15,6 +16,8 @@
 #include "dumpwarden/v1/report.pb.h"
 
 namespace dumpwarden {
+
+inline constexpr std::size_t kMaxBootIdBytes = 256;
 
 // kInvalidArgument with every problem, a line each.
 absl::StatusOr<v1::Facts> ReadFacts(absl::string_view yaml, absl::string_view file);

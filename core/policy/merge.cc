@@ -13,6 +13,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/text.h"
+#include "core/catalog/catalog.h"
+#include "core/policy/facts.h"
 
 namespace dumpwarden {
 namespace {
@@ -36,15 +38,29 @@ bool Outranks(const Layer& a, const Layer& b) {
          std::tie(a.priority, b.policy, b.version, b.value);
 }
 
-// The names of the layers that share the highest priority, when they differ.
+// What a value comes to on the host; as it is spelled where that cannot be told.
+std::string OnHost(const std::string& setting, const std::string& value, const v1::Facts& facts) {
+  const Setting* row = FindSetting(setting);
+  if (row == nullptr) return value;
+  return Resolve(*row, value, RamOf(facts)).value_or(value);
+}
+
 // Without case, because the only canonical values that could differ by case
 // alone are Windows paths.
-std::vector<std::string> ConflictOf(const std::vector<Layer>& layers, std::size_t top) {
+bool Agree(const std::string& setting, const std::string& a, const std::string& b,
+           const v1::Facts& facts) {
+  return EqualsIgnoreCase(a, b) ||
+         EqualsIgnoreCase(OnHost(setting, a, facts), OnHost(setting, b, facts));
+}
+
+// The names of the layers that share the highest priority, when they differ.
+std::vector<std::string> ConflictOf(const std::string& setting, const std::vector<Layer>& layers,
+                                    std::size_t top, const v1::Facts& facts) {
   std::vector<std::string> names;
   bool differ = false;
   for (std::size_t i = 0; i < top; ++i) {
     if (names.empty() || names.back() != layers[i].policy) names.push_back(layers[i].policy);
-    differ = differ || !EqualsIgnoreCase(layers[i].value, layers[0].value);
+    differ = differ || !Agree(setting, layers[i].value, layers[0].value, facts);
   }
   return differ ? names : std::vector<std::string>{};
 }
@@ -66,7 +82,8 @@ void SayWhy(std::vector<Layer>& layers, std::size_t top, const std::vector<std::
   }
 }
 
-Decision Decide(const std::string& setting, v1::Mode mode, Overlay overlay) {
+Decision Decide(const std::string& setting, v1::Mode mode, Overlay overlay,
+                const v1::Facts& facts) {
   std::vector<Layer>& layers = overlay.layers;
   std::sort(layers.begin(), layers.end(), Outranks);
   const std::int32_t highest = layers.front().priority;
@@ -79,7 +96,7 @@ Decision Decide(const std::string& setting, v1::Mode mode, Overlay overlay) {
   decision.known = std::none_of(
       layers.begin(), layers.begin() + static_cast<std::ptrdiff_t>(top),
       [&overlay](const Layer& layer) { return overlay.unknown.count(layer.value) != 0; });
-  decision.conflict = ConflictOf(layers, top);
+  decision.conflict = ConflictOf(setting, layers, top, facts);
   SayWhy(layers, top, decision.conflict);
   if (decision.conflict.empty()) {
     decision.value = layers.front().value;
@@ -105,7 +122,7 @@ Desired Merge(std::span<const PolicyInForce> policies, const v1::Facts& facts) {
   Desired desired;
   for (auto& entry : overlays) {
     desired.decisions.push_back(
-        Decide(entry.first.first, entry.first.second, std::move(entry.second)));
+        Decide(entry.first.first, entry.first.second, std::move(entry.second), facts));
   }
   return desired;
 }

@@ -2,7 +2,6 @@
 #include "core/policy/policy.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -13,6 +12,7 @@
 #include "core/base/yaml.h"
 #include "core/base/yaml_reader.h"
 #include "core/catalog/catalog.h"
+#include "core/policy/policy_set.h"
 
 namespace dumpwarden {
 namespace {
@@ -118,7 +118,7 @@ void PolicyReader::ReadMetadata(const yaml::Node& node) {
     }
   }
   policy_.description = reader.TakeText("description").value_or("");
-  const auto version = reader.TakeInteger("version", 1, std::numeric_limits<std::int64_t>::max());
+  const auto version = reader.TakeInteger("version", 1, std::int64_t{kMaxPolicyVersion});
   if (version) policy_.version = static_cast<std::uint64_t>(*version);
   reader.Finish();
 }

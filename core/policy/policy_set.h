@@ -4,6 +4,8 @@
 #ifndef DUMPWARDEN_CORE_POLICY_POLICY_SET_H_
 #define DUMPWARDEN_CORE_POLICY_POLICY_SET_H_
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -13,6 +15,8 @@ namespace dumpwarden {
 
 inline constexpr int kMaxPolicies = 1000;
 inline constexpr std::size_t kMaxPolicySetBytes = 4 * 1024 * 1024;
+// Of every version, wherever it is read, stored, sent or reported.  JSON readers keep it exact.
+inline constexpr std::uint64_t kMaxPolicyVersion = std::uint64_t{1} << 53;
 
 // Sorts by name and fills in the digest.
 v1::PolicySet MakePolicySet(std::vector<v1::PolicyEntry> entries);

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/text.h"
 #include "core/catalog/windows_path.h"
@@ -27,17 +26,13 @@ v1::Cell ObserveCell(Registry& registry, const CellName& name) {
   return cell;
 }
 
-// Each once, in the order of the decisions.
+// In the order of the decisions.
 std::vector<std::string> FoldersOf(const Desired& desired) {
   std::vector<std::string> folders;
   for (const Decision& decision : desired.decisions) {
     const Setting* setting = FindSetting(decision.setting);
     if (setting == nullptr || !decision.conflict.empty()) continue;
-    std::string folder = FolderNeededBy(*setting, decision.value);
-    const bool listed = std::any_of(folders.begin(), folders.end(), [&](const std::string& other) {
-      return absl::EqualsIgnoreCase(other, folder);
-    });
-    if (!folder.empty() && !listed) folders.push_back(std::move(folder));
+    folders.push_back(FolderNeededBy(*setting, decision.value));
   }
   return folders;
 }
@@ -62,10 +57,26 @@ v1::Folder ObserveFolder(Folders& folders, const std::string& path, v1::Observat
   return folder;
 }
 
+bool IsObserved(absl::string_view path, const v1::Observation& observation) {
+  return std::any_of(observation.folders().begin(), observation.folders().end(),
+                     [path](const v1::Folder& folder) {
+                       return dumpwarden::EqualsIgnoreCase(folder.path(), path);
+                     });
+}
+
+// Upwards, as long as folders are absent; each once.
+void ObservePath(Folders& folders, std::string path, v1::Observation& observation) {
+  while (!path.empty() && !IsObserved(path, observation)) {
+    v1::Folder folder = ObserveFolder(folders, path, observation);
+    path = folder.known() && !folder.exists() ? FolderAbove(path) : "";
+    *observation.add_folders() = std::move(folder);
+  }
+}
+
 const v1::Cell* FindCell(const v1::Observation& observation, const CellName& name) {
   for (const v1::Cell& cell : observation.cells()) {
-    if (absl::EqualsIgnoreCase(cell.name(), name.name) &&
-        absl::EqualsIgnoreCase(cell.key(), name.key)) {
+    if (dumpwarden::EqualsIgnoreCase(cell.name(), name.name) &&
+        dumpwarden::EqualsIgnoreCase(cell.key(), name.key)) {
       return &cell;
     }
   }
@@ -93,19 +104,21 @@ v1::Observation Observe(Registry& registry, Folders& folders, const Desired& des
     }
   }
   for (const std::string& warning : registry.Warnings()) observation.add_warnings(warning);
-  for (const std::string& path : FoldersOf(desired)) {
-    v1::Folder folder = ObserveFolder(folders, path, observation);
-    *observation.add_folders() = std::move(folder);
-  }
+  for (const std::string& path : FoldersOf(desired)) ObservePath(folders, path, observation);
   return observation;
+}
+
+std::string FolderAbove(absl::string_view folder) {
+  std::string above = ParentFolder(folder);
+  return IsVolumeRoot(above) ? "" : above;
 }
 
 std::string FolderNeededBy(const Setting& setting, absl::string_view value) {
   if (setting.text == TextKind::kNone || value == kUnset) return "";
   if (IsBelowSystemRoot(value)) return "";  // Windows looks after its own
   const bool folder = setting.text == TextKind::kDumpFolder;
-  std::string path = folder ? std::string(value) : ParentFolder(value);
-  return IsVolumeRoot(path) ? "" : path;
+  if (!folder) return FolderAbove(value);
+  return IsVolumeRoot(value) ? "" : std::string(value);
 }
 
 ObservedCells CellsOf(const Setting& setting, const v1::Observation& observation) {

@@ -16,7 +16,8 @@
 
 namespace dumpwarden {
 
-// Reads every cell of every row, and looks for the folders that `desired` names.
+// Reads every cell of every row, and looks for the folders that `desired` names, and above one
+// that is absent for those that lead to it.
 // A cell that cannot be read carries the error; the others are read all the same.
 v1::Observation Observe(Registry& registry, Folders& folders, const Desired& desired,
                         const v1::Facts& facts);
@@ -30,6 +31,8 @@ struct ObservedCells {
 // The folder that must exist for Windows to use `value`, D:\Dumps; "" when there
 // is none to look after: no path, the root of a volume, or below %SystemRoot%.
 std::string FolderNeededBy(const Setting& setting, absl::string_view value);
+// The one above D:\A\B, D:\A; "" above D:\A.
+std::string FolderAbove(absl::string_view folder);
 
 ObservedCells CellsOf(const Setting& setting, const v1::Observation& observation);
 

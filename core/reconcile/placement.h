@@ -12,10 +12,18 @@
 
 namespace dumpwarden {
 
-// Why `resolved` cannot be placed; "" when it can.  `configured` is what stands there now: the
-// fixed page files in it make room for those that replace them.
-std::string WhyNotPlaced(const Setting& setting, absl::string_view resolved,
-                         absl::string_view configured, const v1::Facts& facts);
+// What a value replaces: what is in use, which the disk holds now and gives back.
+struct InUse {
+  std::string value;     // as Describe spells it
+  bool at_boot = false;  // as read at this boot; otherwise taken to be what is configured
+};
+
+struct Placement {
+  std::string blocked;  // why the value cannot be placed; "" when it can
+  std::string note;     // what the verdict rests on or leaves open; "" when nothing
+};
+Placement Place(const Setting& setting, absl::string_view resolved, const InUse& in_use,
+                const v1::Facts& facts);
 
 }  // namespace dumpwarden
 

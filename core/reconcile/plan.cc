@@ -3,9 +3,9 @@
 
 #include <algorithm>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "core/base/text.h"
 #include "core/policy/facts.h"
 #include "core/reconcile/observe.h"
 #include "core/reconcile/placement.h"
@@ -25,6 +25,7 @@ struct Host {
 struct Outcome {
   v1::Finding finding;
   std::vector<Edit> edits;
+  std::string note;  // goes behind the reason
 };
 
 void Conclude(Outcome& outcome, v1::Status status, absl::string_view reason) {
@@ -81,6 +82,12 @@ bool ConcludedBeforeValues(const Decision& decision, const Setting& setting,
   return !ignored.empty();
 }
 
+InUse InUseOf(const Setting& setting, const std::string& configured, const Host& host) {
+  if (host.at_boot == nullptr) return {configured, false};
+  const ObservedCells cells = CellsOf(setting, *host.at_boot);
+  return {cells.error.empty() ? Describe(setting, cells.values, host.Build()) : "", true};
+}
+
 // The value for this host; nullopt after concluding that it cannot be had.
 std::optional<std::string> ResolvedValue(const Decision& decision, const Setting& setting,
                                          const Host& host, Outcome& outcome) {
@@ -90,12 +97,13 @@ std::optional<std::string> ResolvedValue(const Decision& decision, const Setting
     return std::nullopt;
   }
   outcome.finding.set_desired(*resolved);
-  const std::string misplaced =
-      WhyNotPlaced(setting, *resolved, outcome.finding.configured(), host.facts);
-  if (!misplaced.empty()) {
-    Conclude(outcome, v1::STATUS_BLOCKED, misplaced);
+  Placement placement =
+      Place(setting, *resolved, InUseOf(setting, outcome.finding.configured(), host), host.facts);
+  if (!placement.blocked.empty()) {
+    Conclude(outcome, v1::STATUS_BLOCKED, placement.blocked);
     return std::nullopt;
   }
+  outcome.note = std::move(placement.note);
   return *resolved;
 }
 
@@ -119,23 +127,29 @@ std::vector<Edit> CellEdits(const Setting& setting, const std::vector<CellValue>
 }
 
 struct FolderNeed {
-  std::string path;  // empty: none
-  bool missing = false;
+  std::string path;                  // empty: none
+  std::vector<std::string> missing;  // it and what leads to it, parents first
   bool unknown = false;
   std::string error;  // why it cannot be used
 };
+
+const v1::Folder* FindFolder(const v1::Observation& observed, absl::string_view path) {
+  for (const v1::Folder& folder : observed.folders()) {
+    if (dumpwarden::EqualsIgnoreCase(folder.path(), path)) return &folder;
+  }
+  return nullptr;
+}
 
 FolderNeed FolderNeedOf(const Setting& setting, absl::string_view resolved, const Host& host) {
   FolderNeed need;
   need.path = FolderNeededBy(setting, resolved);
   if (need.path.empty()) return need;
-  need.unknown = true;
-  for (const v1::Folder& folder : host.observed.folders()) {
-    if (!absl::EqualsIgnoreCase(folder.path(), need.path)) continue;
-    need.error = folder.error();
-    if (!folder.known()) continue;
-    need.unknown = false;
-    need.missing = !folder.exists();
+  const v1::Folder* folder = FindFolder(host.observed, need.path);
+  need.unknown = folder == nullptr || !folder->known();
+  if (folder != nullptr) need.error = folder->error();
+  while (folder != nullptr && folder->known() && !folder->exists()) {
+    need.missing.insert(need.missing.begin(), folder->path());
+    folder = FindFolder(host.observed, FolderAbove(folder->path()));
   }
   return need;
 }
@@ -235,11 +249,11 @@ void Compare(const Setting& setting, const std::vector<CellValue>& cells,
     if (!wanted.ok()) return Conclude(outcome, v1::STATUS_ERROR, wanted.status().message());
     outcome.edits = CellEdits(setting, cells, *wanted);
   }
-  if (folder.missing) {
+  for (const std::string& path : folder.missing) {
     Edit make;
     make.action = Edit::Action::kMakeFolder;
     make.setting = std::string(setting.id);
-    make.key = folder.path;
+    make.key = path;
     outcome.edits.push_back(std::move(make));
   }
   if (outcome.edits.empty()) {
@@ -251,7 +265,7 @@ void Compare(const Setting& setting, const std::vector<CellValue>& cells,
 }
 
 Outcome Decide(const Decision& decision, const Host& host) {
-  Outcome outcome{FindingOf(decision), {}};
+  Outcome outcome{FindingOf(decision), {}, ""};
   const Setting* setting = FindSetting(decision.setting);
   if (setting == nullptr || !decision.known) {
     Conclude(outcome, v1::STATUS_UNSUPPORTED,
@@ -263,6 +277,7 @@ Outcome Decide(const Decision& decision, const Host& host) {
   if (ConcludedBeforeValues(decision, *setting, cells, host, outcome)) return outcome;
   const std::optional<std::string> resolved = ResolvedValue(decision, *setting, host, outcome);
   if (resolved) Compare(*setting, cells.values, *resolved, host, outcome);
+  AppendNote(outcome.note, outcome.finding);
   if (decision.mode == v1::MODE_AUDIT) outcome.edits.clear();
   return outcome;
 }
@@ -271,7 +286,7 @@ Outcome Decide(const Decision& decision, const Host& host) {
 
 bool MakesFolder(const std::vector<Edit>& edits, absl::string_view path) {
   return std::any_of(edits.begin(), edits.end(), [&](const Edit& edit) {
-    return edit.action == Edit::Action::kMakeFolder && absl::EqualsIgnoreCase(edit.key, path);
+    return edit.action == Edit::Action::kMakeFolder && dumpwarden::EqualsIgnoreCase(edit.key, path);
   });
 }
 

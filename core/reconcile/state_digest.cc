@@ -140,7 +140,7 @@ std::string FactsDigest(const v1::Facts& facts) {
   for (v1::Facts::Volume& volume : *steady.mutable_volumes()) {
     volume.clear_mount();
     const std::uint64_t step = std::max<std::uint64_t>(1, volume.total() / 16);
-    volume.set_free(volume.free() / step);
+    if (volume.has_free()) volume.set_free(volume.free() / step);
   }
   std::sort(steady.mutable_volumes()->begin(), steady.mutable_volumes()->end(),
             [](const auto& a, const auto& b) { return a.path() < b.path(); });

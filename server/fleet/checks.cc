@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "core/base/status_macros.h"
+#include "core/base/timestamp.h"
 #include "core/policy/facts.h"
 #include "core/policy/policy_set.h"
 
@@ -23,7 +24,6 @@ constexpr std::size_t kMaxText = 4200;                // an agent cuts at 4096 a
 constexpr std::size_t kMaxFindingKey = kMaxWord + 8;  // "enforce " in front of the setting
 constexpr std::size_t kMaxCellData = 16 * 1024;
 constexpr std::uint64_t kMaxSequence = std::uint64_t{1} << 62;  // the store's numbers are signed
-constexpr std::int64_t kYear10000 = 253'402'300'800;  // Unix seconds; protobuf's end of time
 
 absl::Status AtMost(absl::string_view what, std::size_t count, std::size_t limit) {
   if (count <= limit) return absl::OkStatus();
@@ -39,10 +39,7 @@ absl::Status Bytes(absl::string_view what, const std::string& value, std::size_t
 }
 
 absl::Status Time(absl::string_view what, const google::protobuf::Timestamp& at) {
-  if (at.seconds() >= 0 && at.seconds() < kYear10000 && at.nanos() >= 0 &&
-      at.nanos() < 1'000'000'000) {
-    return absl::OkStatus();
-  }
+  if (IsSendable(at)) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat(what, ": a time outside 1970 to 9999 is not accepted"));
 }
@@ -108,7 +105,7 @@ absl::Status CheckFinding(const v1::Finding& finding) {
   RETURN_IF_ERROR(Text("findings.desired", finding.desired()));
   RETURN_IF_ERROR(Text("findings.configured", finding.configured()));
   RETURN_IF_ERROR(Word("findings.policy", finding.policy()));
-  RETURN_IF_ERROR(AtMost("findings.policy_version", finding.policy_version(), kMaxSequence));
+  RETURN_IF_ERROR(AtMost("findings.policy_version", finding.policy_version(), kMaxPolicyVersion));
   return Text("findings.reason", finding.reason());
 }
 
@@ -187,7 +184,7 @@ absl::Status CheckFacts(const v1::Facts& facts) {
   for (const v1::Facts::Volume& volume : facts.volumes()) RETURN_IF_ERROR(CheckVolume(volume));
   RETURN_IF_ERROR(AtMost("labels", facts.labels().size(), kMaxWord));
   RETURN_IF_ERROR(CheckLabels({facts.labels().begin(), facts.labels().end()}));
-  RETURN_IF_ERROR(Word("boot.id", facts.boot().id()));
+  RETURN_IF_ERROR(AtMost("bytes of boot.id", facts.boot().id().size(), kMaxBootIdBytes));
   return Time("boot.at", facts.boot().at());
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/store/policies.h"
 
-#include <limits>
+#include <algorithm>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -13,7 +14,9 @@
 namespace dumpwarden {
 namespace {
 
-constexpr std::uint64_t kMaxVersion = std::numeric_limits<std::int64_t>::max();
+// How far a version may lie above the highest so far: nobody uses the numbers up in one step,
+// neither an author nor a host that reports what it never had.
+constexpr std::uint64_t kMaxStep = 1'000'000;
 
 constexpr absl::string_view kSelectPolicy =
     "SELECT p.name, p.version, p.yaml, p.digest, p.author, p.at, f.name IS NOT NULL "
@@ -52,6 +55,31 @@ absl::StatusOr<std::optional<PolicyRow>> Newest(Database& db, const std::string&
   return First(std::move(select));
 }
 
+// The highest version that agents may refuse to go below, as far as that is believed.
+std::uint64_t HighestEver(const ReportedVersions& reported, const std::string& name,
+                          std::uint64_t newest) {
+  const auto of_name = reported.find(name);
+  if (of_name == reported.end()) return newest;
+  const auto beyond = of_name->second.upper_bound(newest + kMaxStep);
+  if (beyond == of_name->second.begin()) return newest;
+  return std::max(newest, *std::prev(beyond));
+}
+
+absl::Status CheckVersion(const PolicyRow& policy, std::uint64_t version, std::uint64_t highest) {
+  if (version > kMaxPolicyVersion) {
+    return absl::InvalidArgumentError(absl::StrCat("policy ", Quote(policy.name), ": version ",
+                                                   version, " is too large; at most ",
+                                                   kMaxPolicyVersion, " is accepted"));
+  }
+  if (version <= highest + kMaxStep) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("policy ", Quote(policy.name), ": version ", version, " is more than ", kMaxStep,
+                   " above version ", highest,
+                   ", the highest so far; agents never go back, so such a step "
+                   "cannot be undone; give it version ",
+                   highest + 1, ", or none"));
+}
+
 absl::Status InsertPolicy(Database& db, const PolicyRow& policy, std::uint64_t version,
                           absl::Time at) {
   ASSIGN_OR_RETURN(Statement insert,
@@ -84,11 +112,19 @@ absl::Status NotAbove(const PolicyRow& policy, const PolicyRow& newest) {
 
 }  // namespace
 
-absl::StatusOr<PutOutcome> PutPolicy(Database& db, const PolicyRow& policy, absl::Time at) {
-  if (policy.version >= kMaxVersion) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("policy ", Quote(policy.name), ": version ", policy.version, " is too large"));
+absl::StatusOr<ReportedVersions> SelectReportedVersions(Database& db) {
+  ASSIGN_OR_RETURN(Statement select,
+                   db.Prepare("SELECT DISTINCT policy, policy_version FROM finding"));
+  ReportedVersions reported;
+  while (true) {
+    ASSIGN_OR_RETURN(const bool row, select.Step());
+    if (!row) return reported;
+    reported[select.Text(0)].insert(static_cast<std::uint64_t>(select.Int(1)));
   }
+}
+
+absl::StatusOr<PutOutcome> PutPolicy(Database& db, const PolicyRow& policy,
+                                     const ReportedVersions& reported, absl::Time at) {
   ASSIGN_OR_RETURN(const std::optional<PolicyRow> in_force, InForce(db, policy.name));
   ASSIGN_OR_RETURN(const std::optional<PolicyRow> newest, Newest(db, policy.name));
   PutOutcome outcome;
@@ -99,10 +135,12 @@ absl::StatusOr<PutOutcome> PutPolicy(Database& db, const PolicyRow& policy, absl
     return outcome;
   }
   const std::uint64_t last = newest.has_value() ? newest->version : 0;
-  const std::uint64_t version = policy.version == 0 ? last + 1 : policy.version;
+  const std::uint64_t highest = HighestEver(reported, policy.name, last);
+  const std::uint64_t version = policy.version == 0 ? highest + 1 : policy.version;
   // The same text under the same number, deleted meanwhile: it comes back.
   const bool known = version == last && newest->digest == policy.digest;
   if (version <= last && !known) return NotAbove(policy, *newest);
+  RETURN_IF_ERROR(CheckVersion(policy, version, highest));
   if (!known) RETURN_IF_ERROR(InsertPolicy(db, policy, version, at));
   RETURN_IF_ERROR(PutInForce(db, policy.name, version));
   outcome.applied.set_version(version);

@@ -5,6 +5,8 @@
 #define DUMPWARDEN_SERVER_STORE_POLICIES_H_
 
 #include <cstdint>
+#include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,7 +21,15 @@ struct PutOutcome {
   v1::AppliedPolicy applied;
   std::string before;  // digest of what was in force, or ""
 };
-absl::StatusOr<PutOutcome> PutPolicy(Database& db, const PolicyRow& policy, absl::Time at);
+// By name, what hosts say is in force there: a server restored from an older copy learns from it
+// which numbers it gave out meanwhile.
+using ReportedVersions = std::map<std::string, std::set<std::uint64_t>>;
+absl::StatusOr<ReportedVersions> SelectReportedVersions(Database& db);  // reads every finding
+
+// Version 0 becomes the one above the newest and the highest reported.  kInvalidArgument for one
+// that is too far above them.
+absl::StatusOr<PutOutcome> PutPolicy(Database& db, const PolicyRow& policy,
+                                     const ReportedVersions& reported, absl::Time at);
 // kResourceExhausted when more is in force than every host can be given.
 absl::Status CheckPolicyLimits(Database& db);
 // The row that was in force.

@@ -110,9 +110,11 @@ class SqliteStore : public Store {
                                                              const Audit& audit) override {
     RETURN_IF_ERROR(CheckNames(policies));
     std::vector<v1::AppliedPolicy> applied;
+    // Outside of the commit: it takes a while when there are many hosts.
+    ASSIGN_OR_RETURN(const ReportedVersions reported, readers_.Run(&SelectReportedVersions));
     RETURN_IF_ERROR(writer_.Commit([&](Database& db) -> absl::Status {
       for (const PolicyRow& policy : policies) {
-        ASSIGN_OR_RETURN(const PutOutcome outcome, PutPolicy(db, policy, clock_.Now()));
+        ASSIGN_OR_RETURN(const PutOutcome outcome, PutPolicy(db, policy, reported, clock_.Now()));
         applied.push_back(outcome.applied);
         if (!outcome.applied.changed()) continue;
         const Audit row = AuditOfPut(audit, policy, outcome);

@@ -370,7 +370,7 @@ TEST(Agent, IgnoresHostileSetsAndDocuments) {
   v1::PolicyEntry short_digest = entry;
   short_digest.set_digest("abc");
   v1::PolicyEntry huge_version = entry;
-  huge_version.set_version(~std::uint64_t{0});
+  huge_version.set_version(kMaxPolicyVersion + 1);
   std::vector<v1::PolicyEntry> many;
   for (int i = 0; i <= kMaxPolicies; ++i) {
     many.push_back(entry);

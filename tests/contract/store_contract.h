@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/policy/policy_set.h"
 #include "tests/contract/store_bench.h"
 
 namespace dumpwarden {
@@ -242,6 +243,49 @@ TEST_P(StoreContract, NumbersPolicies) {
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("base")));
   ASSERT_THAT(Put("base", "four"), IsOk());
   EXPECT_EQ(store().GetPolicy("base", 0)->version, 8u) << "numbering goes on";
+}
+
+TEST_P(StoreContract, RefusesAVersionThatUsesTheNumbersUp) {
+  for (const std::uint64_t version : {~std::uint64_t{0}, std::uint64_t{1} << 63,
+                                      kMaxPolicyVersion + 1, std::uint64_t{1'000'001}}) {
+    EXPECT_THAT(Put("base", "one", version),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(absl::StrCat(version))));
+  }
+  EXPECT_THAT(store().PoliciesInForce().value(), IsEmpty());
+  ASSERT_THAT(Put("base", "one", 1'000'000), IsOk());
+  EXPECT_THAT(Put("base", "two", 2'000'001),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       testing::AllOf(HasSubstr("more than 1000000 above version 1000000"),
+                                      HasSubstr("give it version 1000001, or none"))));
+  ASSERT_THAT(Put("base", "two", 2'000'000), IsOk());
+}
+
+// A server restored from an older copy gave out more versions than it knows of.
+TEST_P(StoreContract, DoesNotGiveOutAgainAVersionThatAHostHasSeen) {
+  ASSERT_THAT(Put("base", "one"), IsOk());
+  const HostRow host = NewHost("uuid-1");
+  HostState state = State("kernel");
+  state.findings[0].set_policy("base");
+  state.findings[0].set_policy_version(7);
+  ASSERT_THAT(Keep(Commit(host.id, 1, state)), IsOk());
+  ASSERT_OK_AND_ASSIGN(const auto put,
+                       store().PutPolicies({Policy("base", "two")}, By("policy.apply")));
+  EXPECT_EQ(put[0].version(), 8u);
+  ASSERT_OK_AND_ASSIGN(const auto other,
+                       store().PutPolicies({Policy("other", "two")}, By("policy.apply")));
+  EXPECT_EQ(other[0].version(), 1u) << "by name";
+}
+
+TEST_P(StoreContract, AHostThatReportsWhatItNeverHadDoesNotUseTheNumbersUp) {
+  ASSERT_THAT(Put("base", "one"), IsOk());
+  const HostRow host = NewHost("uuid-1");
+  HostState state = State("kernel");
+  state.findings[0].set_policy("base");
+  state.findings[0].set_policy_version(kMaxPolicyVersion);
+  ASSERT_THAT(Keep(Commit(host.id, 1, state)), IsOk());
+  ASSERT_OK_AND_ASSIGN(const auto put,
+                       store().PutPolicies({Policy("base", "two")}, By("policy.apply")));
+  EXPECT_EQ(put[0].version(), 2u);
 }
 
 TEST_P(StoreContract, PutsAllPoliciesOrNone) {

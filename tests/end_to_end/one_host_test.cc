@@ -35,6 +35,12 @@ constexpr char kWindows7[] =
     "volumes:\n"
     "  - { path: 'C:\\', kind: fixed, total: 107374182400, free: 53687091200, boot: true }\n";
 
+constexpr char kWindows10[] =
+    "os: { build: 16299, product: workstation }\n"
+    "memory: { bytes: 8589934592 }\n"
+    "volumes:\n"
+    "  - { path: 'C:\\', kind: fixed, total: 107374182400, free: 53687091200, boot: true }\n";
+
 // OneHost is a folder with a policy, facts and a registry.
 class OneHost {
  public:
@@ -85,6 +91,13 @@ const Json* Change(const Json& plan, const std::string& name) {
 std::string StatusIn(const Json& plan, const std::string& setting) {
   for (const Json& finding : plan["findings"]) {
     if (finding["setting"] == setting) return finding["status"];
+  }
+  return "";
+}
+
+std::string ConfiguredIn(const Json& observed, const std::string& setting) {
+  for (const Json& row : observed["settings"]) {
+    if (row["setting"] == setting) return row["configured"];
   }
   return "";
 }
@@ -236,6 +249,31 @@ TEST(OneHostJob, MissingDumpFolderIsPartOfThePlan) {
   EXPECT_FALSE(fs::exists(host.File("d/Dumps")));
 }
 
+TEST(OneHostJob, EveryFolderThatIsMadeIsInThePlan) {
+  OneHost host("", kServer2022);
+  fs::create_directory(host.File("d"));
+  std::string facts = kServer2022;
+  facts.insert(facts.find("boot: {"),
+               absl::StrCat("  - { path: 'D:\\', kind: fixed, total: 107374182400, free: "
+                            "53687091200, mount: '",
+                            host.File("d"), "' }\n"));
+  WriteAll(host.File("facts.yaml"), facts);
+  host.Policy("    dump.file: 'D:\\A\\B\\C\\MEMORY.DMP'\n");
+  const Json plan = Parsed(host.With("plan"));
+  ASSERT_EQ(plan["changes"].size(), 4u) << plan.dump(1);
+  const char* folders[] = {"D:\\A", "D:\\A\\B", "D:\\A\\B\\C"};
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(plan["changes"][i]["action"], "mkdir");
+    EXPECT_EQ(plan["changes"][i]["key"], folders[i]);
+  }
+  const Json applied = Parsed(host.With("apply"));
+  EXPECT_EQ(applied["changes"], plan["changes"]);
+  EXPECT_TRUE(fs::is_directory(host.File("d/A/B/C")));
+  ASSERT_EQ(host.Do({"restore", applied["backup"], "--facts", host.File("facts.yaml")}).exit_code,
+            0);
+  EXPECT_TRUE(fs::is_empty(host.File("d")));
+}
+
 TEST(OneHostJob, DumpFolderThatIsAFileOrALinkIsBlocked) {
   OneHost host("", kServer2022);
   fs::create_directories(host.File("d/real"));
@@ -303,6 +341,17 @@ class RealHive : public testing::Test {
   }
 };
 
+// Every changed line is a line of these two values, or the hex data of one that folds over lines.
+void ExpectTypeAndPageFileOnly(const std::vector<std::string>& lines) {
+  EXPECT_THAT(lines, testing::Contains(HasSubstr("\"CrashDumpEnabled\"=dword:00000001")));
+  for (const std::string& line : lines) {
+    const bool ours = line.find("CrashDumpEnabled") != std::string::npos ||
+                      line.find("PagingFiles") != std::string::npos ||
+                      line.find_first_not_of("0123456789abcdef,\\\r ", 2) == std::string::npos;
+    EXPECT_TRUE(ours) << line;
+  }
+}
+
 TEST_F(RealHive, Windows7IsObservedPlannedAndWrittenAsOthersReadIt) {
   OneHost host(kComplete, kWindows7);
   const std::string hive = Unpack(host, "SYSTEM.win7sp1");
@@ -321,15 +370,7 @@ TEST_F(RealHive, Windows7IsObservedPlannedAndWrittenAsOthersReadIt) {
   const std::string memory = "\\ControlSet001\\Control\\Session Manager\\Memory Management";
   EXPECT_THAT(Get(hive, crash, "CrashDumpEnabled"), HasSubstr("1"));
   EXPECT_THAT(Get(hive, memory, "PagingFiles"), HasSubstr("C:\\pagefile.sys 8449 8449"));
-  // The values' own lines, and the hex data that folds over lines.
-  const std::vector<std::string> lines = Differences(pristine, hive);
-  EXPECT_THAT(lines, testing::Contains(HasSubstr("\"CrashDumpEnabled\"=dword:00000001")));
-  for (const std::string& line : lines) {
-    const bool ours = line.find("CrashDumpEnabled") != std::string::npos ||
-                      line.find("PagingFiles") != std::string::npos ||
-                      line.find_first_not_of("0123456789abcdef,\\\r ", 2) == std::string::npos;
-    EXPECT_TRUE(ours) << line;
-  }
+  ExpectTypeAndPageFileOnly(Differences(pristine, hive));
   const Finished again = host.With("apply");
   EXPECT_TRUE(Parsed(again)["changes"].empty());
 }
@@ -350,6 +391,53 @@ TEST_F(RealHive, DirtyWindows10IsReadSaidToBeDirtyAndWrittenOnlyByForce) {
   EXPECT_EQ(forced.exit_code, 0) << forced.err;
   EXPECT_THAT(Get(hive, "\\ControlSet001\\Control\\CrashControl", "CrashDumpEnabled"),
               HasSubstr("1"));
+}
+
+TEST_F(RealHive, Windows10IsObservedPlannedAndWrittenAsOthersReadIt) {
+  OneHost host(kComplete, kWindows10);
+  const std::string hive = Unpack(host, "SYSTEM.win10-1709-dirty");
+  host.UseHive(hive);
+  const Json observed =
+      Parsed(host.Do({"observe", "-o", "json", "--facts", host.File("facts.yaml")}));
+  EXPECT_EQ(ConfiguredIn(observed, "dump.type"), "automatic");
+  EXPECT_EQ(ConfiguredIn(observed, "pagefile.files"), "automatic");
+
+  const Json plan = Parsed(host.With("plan"));
+  ASSERT_EQ(plan["changes"].size(), 2u) << plan.dump(1);
+  const Json* type = Change(plan, "CrashDumpEnabled");
+  const Json* files = Change(plan, "PagingFiles");
+  ASSERT_TRUE(type != nullptr && files != nullptr) << plan.dump(1);
+  EXPECT_EQ((*type)["from"], 7);
+  EXPECT_EQ((*type)["to"], 1);
+  EXPECT_EQ((*files)["from"], Json::parse(R"(["?:\\pagefile.sys"])"));
+  EXPECT_EQ((*files)["to"], Json::parse(R"(["C:\\pagefile.sys 8449 8449"])"));
+
+  const std::string pristine = host.File("pristine");
+  fs::copy_file(hive, pristine);
+  const Json applied = Parsed(host.With("apply", {"--force-dirty"}));
+  EXPECT_EQ(applied["changes"], plan["changes"]);
+  ExpectTypeAndPageFileOnly(Differences(pristine, hive));
+}
+
+TEST_F(RealHive, RestoreBringsBackTheExportOfBefore) {
+  const std::pair<const char*, const char*> hives[] = {{"SYSTEM.win7sp1", kWindows7},
+                                                       {"SYSTEM.win10-1709-dirty", kWindows10}};
+  for (const auto& [name, facts] : hives) {
+    OneHost host("", facts);
+    host.Policy(
+        "    dump.type: complete\n    dump.dedicated-file: 'C:\\dedicated.sys'\n"
+        "    pagefile.files: none\n");
+    const std::string hive = Unpack(host, name);
+    host.UseHive(hive);
+    const std::string pristine = host.File("pristine");
+    fs::copy_file(hive, pristine);
+    const Json applied = Parsed(host.With("apply", {"--force-dirty"}));
+    ASSERT_EQ(applied["changes"].size(), 3u) << name << applied.dump(1);
+    EXPECT_THAT(Differences(pristine, hive), testing::Not(testing::IsEmpty())) << name;
+    const Finished restored = host.Do({"restore", applied["backup"]});
+    ASSERT_EQ(restored.exit_code, 0) << name << restored.err;
+    EXPECT_THAT(Differences(pristine, hive), testing::IsEmpty()) << name;
+  }
 }
 
 }  // namespace

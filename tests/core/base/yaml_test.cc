@@ -143,6 +143,12 @@ TEST(Yaml, HoldsItsLimits) {
               ElementsAre(HasSubstr("f:1:1: the file has 21 bytes; at most 20")));
   EXPECT_TRUE(ProblemsOf(NestedMap(16)).empty());
   EXPECT_THAT(ProblemsOf(NestedMap(17)), ElementsAre(HasSubstr("nested more than 16")));
+  for (const char* brackets : {"[", "{", "[\n"}) {
+    EXPECT_THAT(ProblemsOf("a: " + Repeat(brackets, 50000)),
+                ElementsAre(HasSubstr("f:1:4: a: nested more than 16")))
+        << "that none is closed is the lesser fault";
+  }
+  EXPECT_THAT(ProblemsOf("a: [[[\n"), ElementsAre(HasSubstr("is a ] or } missing?")));
   EXPECT_THAT(ProblemsOf(Repeat("- a\n", 20000)), ElementsAre(HasSubstr("more than 20000 values")));
   EXPECT_TRUE(ProblemsOf(Repeat("- a\n", 19999)).empty());
 }

@@ -75,12 +75,35 @@ TEST(Facts, RefuseWhatIsWrongWithItsPlace) {
       {"labels: { role: ü }\n", "printable ASCII", "not ASCII"},
       {"boot: { at: 2026-11-22T17:00:00Z }\n", "`id` is missing", "required"},
       {"boot: { id: x, at: yesterday }\n", "f:1:20: boot.at", "no time"},
+      {"boot: { id: x, at: infinite-future }\n", "f:1:20: boot.at", "no time that can be sent"},
+      {"boot: { id: x, at: 1969-12-31T23:59:59Z }\n", "f:1:20: boot.at: found",
+       "the server takes no such time, and would cut the host off for ever"},
+      {"volumes: [ { path: 'C:', free: 5 } ]\n", "f:1:32: volumes[0].free: `free` says nothing",
+       "of what is so much free?"},
   };
   for (const auto& c : kCases) {
     EXPECT_THAT(ReadFacts(c.text, "f"),
                 StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(c.message)))
         << c.why;
   }
+}
+
+TEST(Facts, RefuseABootIdThatTheServerWouldRefuse) {
+  const auto file = [](std::size_t size) {
+    return absl::StrCat("boot: { id: ", std::string(size, 'b'), " }\n");
+  };
+  EXPECT_THAT(ReadFacts(file(kMaxBootIdBytes), "f"), IsOk());
+  EXPECT_THAT(ReadFacts(file(kMaxBootIdBytes + 1), "f"),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("f:1:13: boot.id: found 257 bytes; at most 256")));
+}
+
+TEST(Facts, TellUnknownFreeSpaceFromNone) {
+  ASSERT_OK_AND_ASSIGN(
+      const v1::Facts facts,
+      ReadFacts("volumes: [ { path: 'C:', total: 9 }, { path: 'D:', total: 9, free: 0 } ]\n", "f"));
+  EXPECT_FALSE(facts.volumes(0).has_free());
+  EXPECT_TRUE(facts.volumes(1).has_free());
 }
 
 TEST(Facts, LabelsHaveLimits) {

@@ -77,6 +77,22 @@ TEST(Merge, NamesAllWhoDisagreeAtTheTop) {
   EXPECT_FALSE(d.layers[0].won);
 }
 
+TEST(Merge, TwoSpellingsOfOneSizeAreNoConflictWhereTheMemoryIsKnown) {
+  const auto with = [](const std::string& name, const std::string& size) {
+    PolicyInForce in_force = Make(name, 1, "kernel");
+    in_force.policy.settings = {{"dump.dedicated-file-size", size, true}};
+    return in_force;
+  };
+  const std::vector<PolicyInForce> policies = {with("a", "ram + 257MiB"), with("b", "8449MiB")};
+  v1::Facts facts;
+  EXPECT_THAT(Merge(policies, facts).decisions[0].conflict, ElementsAre("a", "b"))
+      << "nobody knows whether they agree";
+  facts.mutable_memory()->set_bytes(std::uint64_t{8} << 30);
+  EXPECT_THAT(Merge(policies, facts).decisions[0].conflict, IsEmpty());
+  facts.mutable_memory()->set_bytes(std::uint64_t{16} << 30);
+  EXPECT_THAT(Merge(policies, facts).decisions[0].conflict, ElementsAre("a", "b"));
+}
+
 TEST(Merge, DoesNotMindADisagreementBelowTheTop) {
   const Decision d =
       DecideOne({Make("a", 1, "kernel"), Make("b", 1, "small"), Make("top", 2, "none")});

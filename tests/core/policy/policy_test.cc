@@ -84,6 +84,8 @@ TEST(Policy, RefusesWithPlaceAndWhatIsAccepted) {
       {Document("name: -a", kGood), "is not a policy name", "begins with -"},
       {Document(absl::StrCat("name: ", std::string(64, 'a')), kGood), "at most 63", "too long"},
       {Document("name: a, version: 0", kGood), "metadata.version", "versions count from 1"},
+      {Document("name: a, version: 9007199254740993", kGood), "f:3:31: metadata.version",
+       "above what agents, store and JSON readers take"},
       {Document("name: a, labels: {}", kGood), "unknown key \"labels\"", "unknown key"},
       {Document("name: a", "priority: high, " + kGood), "spec.priority", "no number"},
       {Document("name: a", "priority: 0x2, " + kGood), "spec.priority", "hex"},

@@ -81,6 +81,21 @@ TEST(Observe, LooksForTheFoldersThatThePolicyNamesOnce) {
   EXPECT_THAT(seen, ElementsAre("E:\\Scratch unknown", "D:\\Dumps exists", "D:\\Audit"));
 }
 
+TEST(Observe, LooksUpwardsAsLongAsFoldersAreAbsent) {
+  FakeRegistry registry;
+  FakeFolders folders;
+  folders.AddDrive("D:\\");
+  folders.AddFolder("D:\\A");
+  const Desired desired{{Wants("dump.file", "D:\\A\\B\\C\\MEMORY.DMP"),
+                         Wants("dump.minidump-dir", "d:\\a\\b\\Mini")}};
+  const v1::Observation observed = Observe(registry, folders, desired, {});
+  std::vector<std::string> seen;
+  for (const v1::Folder& folder : observed.folders()) {
+    seen.push_back(absl::StrCat(folder.path(), folder.exists() ? " exists" : ""));
+  }
+  EXPECT_THAT(seen, ElementsAre("D:\\A\\B\\C", "D:\\A\\B", "D:\\A exists", "d:\\a\\b\\Mini"));
+}
+
 TEST(Observe, LooksForNoFolderThatIsAlwaysThere) {
   const Setting& file = *FindSetting("dump.file");
   EXPECT_EQ(FolderNeededBy(file, "D:\\Dumps\\a.dmp"), "D:\\Dumps");
@@ -89,6 +104,8 @@ TEST(Observe, LooksForNoFolderThatIsAlwaysThere) {
   EXPECT_EQ(FolderNeededBy(file, "unset"), "");
   EXPECT_EQ(FolderNeededBy(*FindSetting("dump.minidump-dir"), "D:\\Mini"), "D:\\Mini");
   EXPECT_EQ(FolderNeededBy(*FindSetting("dump.type"), "kernel"), "");
+  EXPECT_EQ(FolderAbove("D:\\A\\B"), "D:\\A");
+  EXPECT_EQ(FolderAbove("D:\\A"), "") << "the root of a volume";
 }
 
 TEST(Observe, SaysWhatIsWrongWithTheWhole) {

@@ -187,6 +187,17 @@ TEST(Plan, TheServerPlansTheSameFromAStoredObservation) {
   }
 }
 
+TEST(Plan, NamesEveryFolderThatIsMadeParentsFirstAndOnce) {
+  Host host(20348);
+  Desired desired = Wants("dump.file", "D:\\A\\B\\MEMORY.DMP");
+  desired.decisions.push_back(Wants("dump.minidump-dir", "d:\\a\\Mini").decisions[0]);
+  std::vector<std::string> made;
+  for (const Edit& edit : host.PlanFor(desired).edits) {
+    if (edit.action == Edit::Action::kMakeFolder) made.push_back(edit.key);
+  }
+  EXPECT_THAT(made, testing::ElementsAre("D:\\A", "D:\\A\\B", "d:\\a\\Mini"));
+}
+
 TEST(Plan, AHostThatLookedForNoFolderGetsNone) {
   // A draft names a folder that the observation was not made for.
   Host host(20348);

@@ -161,6 +161,10 @@ TEST(FactsDigest, LeavesOutWhatIsNoNews) {
   EXPECT_EQ(FactsDigest(facts), digest) << "a busy disk";
   volume.set_free(100);
   EXPECT_NE(FactsDigest(facts), digest) << "a full disk";
+  volume.set_free(0);
+  const std::string full = FactsDigest(facts);
+  volume.clear_free();
+  EXPECT_NE(FactsDigest(facts), full) << "not known is not 0";
 }
 
 }  // namespace

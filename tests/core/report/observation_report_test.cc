@@ -101,6 +101,8 @@ TEST(PolicyYaml, LeavesOutWhatNoPolicyCanSay) {
 TEST(PolicyYaml, LeavesOutWhatThisWindowsIgnores) {
   const std::string yaml = PolicyYaml(Server2022(), WithText("nmi.crash", "on"));
   EXPECT_THAT(yaml, HasSubstr("    # nmi.crash: on ("));
+  const std::string absent = PolicyYaml(Server2022(), WithText("dump.type", "kernel"));
+  EXPECT_THAT(absent, HasSubstr("    # nmi.crash: unset (")) << "ignored as well";
 }
 
 TEST(PolicyYaml, KeepsHostileTextInsideItsComment) {

@@ -18,6 +18,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/digest.h"
+#include "core/policy/policy_set.h"
 #include "platform/system.h"
 #include "server/fleet/checks.h"
 #include "server/store/sqlite_store.h"
@@ -312,6 +313,8 @@ TEST_F(FleetTest, KeepsNothingThatIsTooLongOrComesTwice) {
       {"reason", [&](auto& r) { r.mutable_findings(0)->set_reason(text); }},
       {"setting", [&](auto& r) { r.mutable_findings(0)->set_setting(word); }},
       {"policy", [&](auto& r) { r.mutable_findings(0)->set_policy(word); }},
+      {"policy_version",
+       [&](auto& r) { r.mutable_findings(0)->set_policy_version(kMaxPolicyVersion + 1); }},
       {"status", [&](auto& r) { r.mutable_findings(0)->set_status(static_cast<v1::Status>(99)); }},
       {"mode", [&](auto& r) { r.mutable_findings(0)->set_mode(static_cast<v1::Mode>(99)); }},
       {"findings", [&](auto& r) { *r.add_findings() = r.findings(0); }},
