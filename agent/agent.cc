@@ -69,6 +69,7 @@ void AgentCore::Reconcile(Cause cause) {
   reconcile_at_ = absl::InfiniteDuration();
   if (cause == Cause::kFullCheck) full_check_at_ = clock_.Monotonic() + options_.full_check;
   Complain(reconciler_.Run(cause, policies_.policies(), facts_));
+  retry_at_ = reconciler_.RetryAt();
   ReportSoon(kReportDelay);
 }
 
@@ -92,13 +93,14 @@ bool AgentCore::Due(absl::Duration& deadline) const {
 }
 
 absl::Duration AgentCore::NextDeadline() const {
-  return std::min({full_check_at_, reconcile_at_, dial_at_, report_at_, check_in_at_, answer_by_});
+  return std::min(
+      {full_check_at_, reconcile_at_, retry_at_, dial_at_, report_at_, check_in_at_, answer_by_});
 }
 
 void AgentCore::Tick() {
   if (Due(full_check_at_)) {
     Reconcile(Cause::kFullCheck);
-  } else if (Due(reconcile_at_)) {
+  } else if (Due(reconcile_at_) || Due(retry_at_)) {
     Reconcile(Cause::kChange);
   }
   if (Due(dial_at_)) {

@@ -112,6 +112,7 @@ class AgentCore {
   // Monotonic; infinite = not set.
   absl::Duration full_check_at_ = absl::InfiniteDuration();
   absl::Duration reconcile_at_ = absl::InfiniteDuration();
+  absl::Duration retry_at_ = absl::InfiniteDuration();  // of what could not be written
   absl::Duration dial_at_ = absl::InfiniteDuration();
   absl::Duration report_at_ = absl::InfiniteDuration();
   absl::Duration check_in_at_ = absl::InfiniteDuration();

@@ -130,6 +130,7 @@ void Reconciler::Recover() {
   if (recovered_.ok()) return;
   const absl::StatusOr<bool> put_back = applier_.Recover();
   recovered_ = put_back.status();
+  if (recovered_.ok()) failed_.clear();  // what failed, failed because of it
   if (!put_back.ok()) {
     log_.Error("an interrupted apply could not be finished; nothing is written until it is",
                {{"why", std::string(put_back.status().message())}});
@@ -140,20 +141,33 @@ void Reconciler::Recover() {
 
 absl::Status Reconciler::Run(Cause cause, std::span<const PolicyInForce> policies,
                              const v1::Facts& facts) {
-  RETURN_IF_ERROR(TakeSnapshot(facts));
+  absl::Status kept = TakeSnapshot(facts);
   Recover();
+  const Desired desired = Merge(policies, facts);
+  const absl::Status reloaded = registry_.Reload();
+  if (kept.ok()) {
+    kept = reloaded.ok() ? Pass(cause, desired, facts) : ReportUnreadable(desired, reloaded);
+  }
+  if (kept.ok() && reloaded.ok()) {
+    pass_.Succeeded();
+  } else {
+    pass_.Failed(clock_.Monotonic());
+  }
+  return kept;
+}
+
+absl::Status Reconciler::Pass(Cause cause, const Desired& desired, const v1::Facts& facts) {
+  if (cause == Cause::kPolicies) failed_.clear();
   if (cause != Cause::kChange) {
-    failed_.clear();
     held_.clear();
+    for (auto& [setting, failure] : failed_) failure.backoff.TryNow();
   }
   // Writing what new policies ask for is no fight with another writer.
   if (cause == Cause::kPolicies) corrections_.clear();
-  const Desired desired = Merge(policies, facts);
-  const absl::Status reloaded = registry_.Reload();
-  if (!reloaded.ok()) return ReportUnreadable(desired, reloaded);
   Plan plan = Look(desired, facts);
   if (cause != Cause::kFullCheck) KeepCorrected(plan.findings);
   DriftStep step = ObserveDrift(tracked_, plan.findings, state_.next_event(), clock_.Now());
+  ForgetFailures(SettingsOf(plan));
   HoldBack(SettingsOf(plan));
   const Desired allowed = WithoutHeldBack(desired);
   const std::set<std::string> settings = SettingsOf(MakePlan(allowed, raw_, facts, Snapshot()));
@@ -165,7 +179,16 @@ absl::Status Reconciler::Run(Cause cause, std::span<const PolicyInForce> policie
   const absl::StatusOr<Applied> applied = applier_.Apply(allowed, facts, Snapshot());
   CountCorrections(settings);
   if (!applied.ok()) return AfterFailure(settings, applied.status());
-  return AfterApply(desired, *applied, facts);
+  return AfterApply(desired, settings, *applied, facts);
+}
+
+absl::Duration Reconciler::RetryAt() const {
+  if (pass_.failing()) return pass_.at();
+  absl::Duration at = absl::InfiniteDuration();
+  for (const auto& [setting, failure] : failed_) {
+    if (!held_.contains(setting)) at = std::min(at, failure.backoff.at());
+  }
+  return at;
 }
 
 Plan Reconciler::Look(const Desired& desired, const v1::Facts& facts) {
@@ -178,9 +201,10 @@ Plan Reconciler::Look(const Desired& desired, const v1::Facts& facts) {
 
 // What was planned again under the lock may be more than what was recorded
 // before it: such drift is recorded now, before its correction.
-absl::Status Reconciler::AfterApply(const Desired& desired, const Applied& applied,
-                                    const v1::Facts& facts) {
+absl::Status Reconciler::AfterApply(const Desired& desired, const std::set<std::string>& tried,
+                                    const Applied& applied, const v1::Facts& facts) {
   FAILPOINT("agent.applied");
+  for (const std::string& setting : tried) failed_.erase(setting);
   const absl::Time now = clock_.Now();
   const std::set<std::string> settings = SettingsOf(applied.plan);
   std::vector<v1::Finding> under_lock = applied.plan.findings;
@@ -199,9 +223,12 @@ absl::Status Reconciler::AfterApply(const Desired& desired, const Applied& appli
 
 absl::Status Reconciler::AfterFailure(const std::set<std::string>& settings,
                                       const absl::Status& why) {
-  log_.Error("the settings could not be written; tried again at the next full check",
-             {{"settings", absl::StrJoin(settings, " ")}, {"why", std::string(why.message())}});
-  for (const std::string& setting : settings) failed_[setting] = std::string(why.message());
+  for (const std::string& setting : settings) Fail(setting, why);
+  const absl::Duration next = absl::Trunc(RetryAt() - clock_.Monotonic(), absl::Seconds(1));
+  log_.Error("the settings could not be written; they are tried again",
+             {{"settings", absl::StrJoin(settings, " ")},
+              {"why", std::string(why.message())},
+              {"next", absl::FormatDuration(next)}});
   DriftStep step;
   step.tracked = tracked_;
   for (auto& [key, setting] : step.tracked) setting.correcting = false;
@@ -240,13 +267,36 @@ void Reconciler::KeepCorrected(std::vector<v1::Finding>& findings) const {
   }
 }
 
+std::vector<CellValue> Reconciler::CellsNow(const std::string& setting) const {
+  const Setting* row = FindSetting(setting);
+  return row == nullptr ? std::vector<CellValue>() : CellsOf(*row, raw_).values;
+}
+
+bool Reconciler::IsBlockedByFailure(const std::string& setting) const {
+  const auto failure = failed_.find(setting);
+  return failure != failed_.end() && clock_.Monotonic() < failure->second.backoff.at();
+}
+
+void Reconciler::Fail(const std::string& setting, const absl::Status& why) {
+  Failure& failure = failed_[setting];
+  failure.why = std::string(why.message());
+  failure.cells = CellsNow(setting);
+  failure.backoff.Failed(clock_.Monotonic());
+}
+
+void Reconciler::ForgetFailures(const std::set<std::string>& settings) {
+  std::erase_if(failed_, [&](const auto& failed) {
+    return !settings.contains(failed.first) || CellsNow(failed.first) != failed.second.cells;
+  });
+}
+
 void Reconciler::HoldBack(const std::set<std::string>& settings) {
   const absl::Duration now = clock_.Monotonic();
   for (const std::string& setting : settings) {
     std::deque<absl::Duration>& times = corrections_[setting];
     while (!times.empty() && times.front() + kCorrectionWindow <= now) times.pop_front();
     if (times.size() >= kMaxCorrections) held_.insert(setting);
-    if (!recovered_.ok()) failed_[setting] = std::string(recovered_.message());
+    if (!recovered_.ok() && !IsBlockedByFailure(setting)) Fail(setting, recovered_);
   }
 }
 
@@ -257,7 +307,7 @@ void Reconciler::CountCorrections(const std::set<std::string>& settings) {
 Desired Reconciler::WithoutHeldBack(const Desired& desired) const {
   Desired allowed;
   for (const Decision& decision : desired.decisions) {
-    const bool back = failed_.contains(decision.setting) || held_.contains(decision.setting);
+    const bool back = IsBlockedByFailure(decision.setting) || held_.contains(decision.setting);
     if (!back) allowed.decisions.push_back(decision);
   }
   return allowed;
@@ -270,7 +320,7 @@ void Reconciler::ExplainHeldBack(TrackedSettings& tracked) const {
     const auto failed = failed_.find(finding.setting());
     if (failed != failed_.end()) {
       finding.set_status(v1::STATUS_ERROR);
-      finding.set_reason(failed->second);
+      finding.set_reason(failed->second.why);
       Cut(finding.mutable_reason());
     } else if (held_.contains(finding.setting())) {
       finding.set_reason(absl::StrCat("written back ", kMaxCorrections,

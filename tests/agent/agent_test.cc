@@ -6,8 +6,10 @@
 
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
 #include "core/reconcile/state_digest.h"
 #include "tests/support/agent_rig.h"
@@ -197,24 +199,76 @@ TEST(Agent, AKillBetweenWriteAndEventIsACorrectionAllTheSame) {
   EXPECT_THAT(Kinds(rig.Events()), ElementsAre(kDrifted, kCorrected));
 }
 
-TEST(Agent, AFailedApplyIsAnErrorUntilTheNextFullCheck) {
+// The number of writes that were tried.
+int Tries(const AgentRig& rig) {
+  int tries = 0;
+  for (const std::string& line : rig.registry.log()) tries += absl::StartsWith(line, "set ");
+  return tries;
+}
+
+TEST(Agent, AFailedWriteIsAnErrorAndTriedAgainSoonerAtFirstThanLater) {
   AgentRig rig;
   Settle(rig, {Reboot(1, "on")});
   rig.registry.IgnoreWritesOf(kCrashKey, "AutoReboot");
   rig.Change("AutoReboot", 0);
   EXPECT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_ERROR);
   EXPECT_NE(rig.FindingOf("dump.auto-reboot").reason(), "");
-  const std::size_t writes = rig.registry.log().size();
+  EXPECT_EQ(Tries(rig), 1);
   for (int i = 0; i < 20; ++i) {
     rig.core->OnRegistryChanged();
     rig.Pass(absl::Seconds(1));
+    EXPECT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_ERROR);
   }
-  EXPECT_EQ(rig.registry.log().size(), writes) << "a hot loop";
-  EXPECT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_ERROR);
+  EXPECT_EQ(Tries(rig), 5) << "at once, then after 1, 2, 4 and 8 s: a hot loop";
+  rig.Pass(absl::Minutes(20));
+  const int before = Tries(rig);
+  rig.Pass(absl::Minutes(4));
+  EXPECT_THAT(Tries(rig) - before, testing::AllOf(testing::Ge(3), testing::Le(5)));
   rig.registry.IgnoreWritesOf(kCrashKey, "nothing");
-  rig.Pass(absl::Minutes(5));
+  rig.Pass(absl::Seconds(61));
   EXPECT_EQ(rig.Cell("AutoReboot"), 1u);
+  EXPECT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_CORRECTED);
   EXPECT_THAT(Kinds(rig.Events()), ElementsAre(kDrifted, kCorrected));
+}
+
+// It left a later drift alone until the next full check, five minutes on.
+TEST(Agent, OneLostRaceDoesNotEndEnforcement) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  rig.registry.RefuseWrites(absl::AbortedError("lost a race"));
+  rig.Change("AutoReboot", 0);
+  EXPECT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_ERROR);
+  rig.registry.RefuseWrites(absl::OkStatus());
+  rig.Change("AutoReboot", 1);  // another hand puts it right
+  EXPECT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_COMPLIANT);
+  rig.Change("AutoReboot", 0);  // and a later drift is another matter
+  EXPECT_EQ(rig.Cell("AutoReboot"), 1u);
+  EXPECT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_CORRECTED);
+}
+
+TEST(Agent, AnotherValueThanTheOneThatCouldNotBeWrittenIsTriedAtOnce) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  rig.registry.RefuseWrites(absl::UnavailableError("busy"));
+  rig.Change("AutoReboot", 0);
+  rig.Pass(absl::Minutes(4));
+  EXPECT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_ERROR);
+  rig.registry.RefuseWrites(absl::OkStatus());
+  rig.Change("AutoReboot", 9);
+  EXPECT_EQ(rig.Cell("AutoReboot"), 1u);
+}
+
+TEST(Agent, ARegistryThatCouldNotBeReadIsReadAgainSoon) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  Faults faults;
+  rig.registry.UseFaults(faults);
+  faults.FailFrom(1);
+  rig.Change("AutoReboot", 0);
+  EXPECT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_ERROR);
+  faults.Clear();
+  rig.Pass(absl::Seconds(1));
+  EXPECT_EQ(rig.Cell("AutoReboot"), 1u);
 }
 
 TEST(Agent, DoesNotWearOutTheDiskAgainstAnotherWriter) {
