@@ -60,7 +60,7 @@ std::vector<v1::Finding> FindingsOf(const TrackedSettings& tracked) {
 
 bool Same(const TrackedSetting& a, const TrackedSetting& b) {
   return a.drift == b.drift && a.correcting == b.correcting && a.drifted_value == b.drifted_value &&
-         a.finding.SerializeAsString() == b.finding.SerializeAsString();
+         a.agreed == b.agreed && a.finding.SerializeAsString() == b.finding.SerializeAsString();
 }
 
 bool Same(const TrackedSettings& a, const TrackedSettings& b) {

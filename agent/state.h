@@ -47,6 +47,8 @@ struct TrackedSetting {
   std::uint64_t drift = 0;    // sequence of the open DRIFTED event; 0 = none
   std::string drifted_value;  // what the registry held then
   bool correcting = false;    // our own write may have happened since
+  // Configured when host and policy last agreed.
+  std::optional<std::string> agreed{};
 };
 using TrackedSettings = std::map<std::string, TrackedSetting>;  // by FindingKey
 
@@ -116,7 +118,8 @@ class AgentState {
   absl::Status SetDisconnected(absl::string_view why, absl::Time at);
 
  private:
-  explicit AgentState(std::unique_ptr<Database> db) : db_(std::move(db)) {}
+  AgentState(std::unique_ptr<Database> db, std::int64_t schema)
+      : db_(std::move(db)), schema_(schema) {}
   absl::Status Load();
   absl::Status MakeEpoch(Random& random);
   absl::StatusOr<std::optional<std::string>> Get(absl::string_view key);
@@ -129,6 +132,7 @@ class AgentState {
   absl::Status CompactQueue();
 
   std::unique_ptr<Database> db_;
+  std::int64_t schema_;  // of the file: an earlier one only when it is looked at
   std::string epoch_;
   std::uint64_t next_event_ = 1;
   std::uint64_t next_report_ = 1;

@@ -164,6 +164,77 @@ TEST(Agent, ABootThatTheFactsTellWhileItRunsCountsToo) {
   EXPECT_EQ(rig.FindingOf("dump.type").status(), v1::STATUS_COMPLIANT);
 }
 
+// Two policies of equal priority want different values: nothing is written.
+Document Against() { return {"against", 1, PolicyYaml("against", "dump.auto-reboot", "off")}; }
+
+// It was never told, and the event that came when nothing blocked any more read "off -> off".
+TEST(Agent, AChangeOfABlockedSettingIsDriftWithTheValueThatLastAgreed) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  rig.Push({Reboot(1, "on"), Against()});
+  ASSERT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_BLOCKED);
+  EXPECT_THAT(rig.Events(), IsEmpty());
+  rig.Change("AutoReboot", 0);
+  ASSERT_THAT(Kinds(rig.Events()), ElementsAre(kDrifted));
+  EXPECT_EQ(rig.Events()[0].old_value(), "on");
+  EXPECT_EQ(rig.Events()[0].new_value(), "off");
+  EXPECT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_BLOCKED);
+  rig.Change("AutoReboot", 1);
+  ASSERT_THAT(Kinds(rig.Events()), ElementsAre(kDrifted, kResolved));
+  rig.Restart();
+  rig.Change("AutoReboot", 0);
+  rig.Connect();
+  rig.Push({Reboot(1, "on")});
+  const std::vector<v1::DriftEvent> events = rig.Events();
+  ASSERT_THAT(Kinds(events), ElementsAre(kDrifted, kResolved, kDrifted, kCorrected));
+  EXPECT_EQ(events[2].old_value(), "on");
+  EXPECT_EQ(events[3].drift_sequence(), events[2].sequence());
+}
+
+TEST(Agent, APolicyThatIsBlockedFromItsFirstMomentIsNoDrift) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on"), Against()});
+  rig.Change("AutoReboot", 0);
+  EXPECT_THAT(rig.Events(), IsEmpty());
+}
+
+TEST(Agent, AMomentInWhichNothingCouldBeReadLosesNoOldValue) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  Faults faults;
+  rig.registry.UseFaults(faults);
+  faults.FailFrom(1);
+  rig.Change("AutoReboot", 0);
+  ASSERT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_ERROR);
+  faults.Clear();
+  rig.Change("AutoReboot", 0);
+  ASSERT_THAT(Kinds(rig.Events()), ElementsAre(kDrifted, kCorrected));
+  EXPECT_EQ(rig.Events()[0].old_value(), "on");
+}
+
+// As a state that the first version of the schema made.
+TEST(Agent, AStateOfAnEarlierAgentKnowsWhatLastAgreed) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  rig.core.reset();
+  rig.state.reset();
+  {
+    ASSERT_OK_AND_ASSIGN(const auto db,
+                         Database::Open(rig.folder.File("state.db"), Database::Durability::kFull));
+    ASSERT_THAT(db->Execute("ALTER TABLE tracked DROP COLUMN agreed; PRAGMA user_version=1"),
+                IsOk());
+  }
+  Faults faults;
+  rig.registry.UseFaults(faults);
+  faults.FailFrom(1);
+  rig.Restart();
+  ASSERT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_ERROR);
+  faults.Clear();
+  rig.Change("AutoReboot", 0);
+  ASSERT_THAT(Kinds(rig.Events()), ElementsAre(kDrifted, kCorrected));
+  EXPECT_EQ(rig.Events()[0].old_value(), "on");
+}
+
 TEST(Agent, AKillBetweenRecordAndWriteNeitherLosesNorDoublesTheDrift) {
   Faults faults;
   AgentRig rig;

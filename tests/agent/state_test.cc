@@ -110,6 +110,62 @@ TEST_F(State, KeepsWhatIsTrackedAndEventsUntilTheyAreAcknowledged) {
   EXPECT_EQ(state->next_event(), 4u);
 }
 
+constexpr char kFirstSchema[] = R"sql(
+  CREATE TABLE fact(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+  CREATE TABLE policy(name TEXT PRIMARY KEY, version INTEGER NOT NULL, digest BLOB NOT NULL,
+                      yaml BLOB NOT NULL);
+  CREATE TABLE policy_seen(name TEXT PRIMARY KEY, version INTEGER NOT NULL, digest BLOB NOT NULL);
+  CREATE TABLE tracked(key TEXT PRIMARY KEY, finding BLOB NOT NULL, drift INTEGER NOT NULL,
+                       drifted_value TEXT NOT NULL, correcting INTEGER NOT NULL);
+  CREATE TABLE event(sequence INTEGER PRIMARY KEY, event BLOB NOT NULL);
+  INSERT INTO fact VALUES('epoch', '0123456789abcdef');
+  INSERT INTO tracked VALUES('enforce dump.type', '', 7, 'small', 1);
+  PRAGMA user_version = 1;
+)sql";
+
+TEST_F(State, OpensAFileOfTheFirstSchema) {
+  const std::string path = folder.File("first.db");
+  {
+    ASSERT_OK_AND_ASSIGN(const auto db, Database::Open(path, Database::Durability::kFull));
+    ASSERT_THAT(db->Execute(kFirstSchema), IsOk());
+  }
+  {
+    ASSERT_OK_AND_ASSIGN(const auto looked, AgentState::OpenReadOnly(path));
+    EXPECT_THAT(*looked->Tracked(), SizeIs(1)) << "the status command, before the first run";
+  }
+  ASSERT_OK_AND_ASSIGN(const auto migrated, AgentState::Open(path, *random));
+  EXPECT_EQ(migrated->epoch(), "0123456789abcdef");
+  ASSERT_OK_AND_ASSIGN(TrackedSettings tracked, migrated->Tracked());
+  TrackedSetting& setting = tracked.at("enforce dump.type");
+  EXPECT_EQ(setting.drift, 7u);
+  EXPECT_EQ(setting.drifted_value, "small");
+  EXPECT_EQ(setting.agreed, std::nullopt);
+  setting.agreed = "kernel";
+  ASSERT_THAT(migrated->Record(tracked, {}), IsOk());
+  EXPECT_EQ(migrated->Tracked()->at("enforce dump.type").agreed, "kernel");
+}
+
+// Such a row kept the agent from starting.
+TEST_F(State, ARowThatCannotBeReadIsUnknownAndKeepsItsDrift) {
+  TrackedSettings tracked;
+  tracked["audit dump.type"].drift = 4;
+  ASSERT_THAT(state->Record(tracked, {}), IsOk());
+  state.reset();
+  {
+    ASSERT_OK_AND_ASSIGN(const auto db,
+                         Database::Open(folder.File("state.db"), Database::Durability::kFull));
+    ASSERT_THAT(db->Execute("UPDATE tracked SET finding = x'4203ff6162'"), IsOk());
+  }
+  Reopen();
+  ASSERT_OK_AND_ASSIGN(const TrackedSettings kept, state->Tracked());
+  ASSERT_TRUE(kept.contains("audit dump.type"));
+  const TrackedSetting& setting = kept.at("audit dump.type");
+  EXPECT_EQ(setting.drift, 4u);
+  EXPECT_EQ(setting.finding.setting(), "dump.type");
+  EXPECT_EQ(setting.finding.mode(), v1::MODE_AUDIT);
+  EXPECT_EQ(setting.finding.status(), v1::STATUS_UNSPECIFIED);
+}
+
 TEST_F(State, CompactsAQueueThatGrowsTooLong) {
   for (std::uint64_t sequence = 1; sequence <= kMaxQueuedEvents; sequence += 1000) {
     std::vector<v1::DriftEvent> events;
