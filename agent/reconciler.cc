@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "core/base/failpoint.h"
 #include "core/base/status_macros.h"
+#include "core/base/text.h"
 #include "core/reconcile/observe.h"
 
 namespace dumpwarden {
@@ -17,7 +18,10 @@ namespace {
 constexpr std::size_t kMaxReportedText = 4 * 1024;
 constexpr std::size_t kMaxReportedCell = 16 * 1024;
 
-void Cut(std::string* text) {
+// The one way of foreign text into what is kept and sent: one byte that is not UTF-8 would make a
+// message that nobody can read.
+void Fit(std::string* text) {
+  *text = Printable(*text);
   if (text->size() <= kMaxReportedText) return;
   std::size_t end = kMaxReportedText;
   while (end > 0 && (static_cast<unsigned char>((*text)[end]) & 0xC0) == 0x80) --end;
@@ -27,25 +31,29 @@ void Cut(std::string* text) {
 
 void BoundFindings(std::vector<v1::Finding>& findings) {
   for (v1::Finding& finding : findings) {
-    Cut(finding.mutable_desired());
-    Cut(finding.mutable_configured());
-    Cut(finding.mutable_reason());
+    Fit(finding.mutable_desired());
+    Fit(finding.mutable_configured());
+    Fit(finding.mutable_reason());
   }
 }
 
+void FitTexts(v1::Observation& observation) {
+  for (v1::Cell& cell : *observation.mutable_cells()) Fit(cell.mutable_error());
+  for (v1::Folder& folder : *observation.mutable_folders()) {
+    Fit(folder.mutable_path());
+    Fit(folder.mutable_error());
+  }
+  for (std::string& warning : *observation.mutable_warnings()) Fit(&warning);
+}
+
 v1::Observation Bounded(v1::Observation observation) {
+  FitTexts(observation);
   for (v1::Cell& cell : *observation.mutable_cells()) {
-    Cut(cell.mutable_error());
     if (cell.data().size() <= kMaxReportedCell) continue;
     cell.set_error(absl::StrCat("the value has ", cell.data().size(), " bytes; more than ",
                                 kMaxReportedCell, " are not reported"));
     cell.clear_data();
   }
-  for (v1::Folder& folder : *observation.mutable_folders()) {
-    Cut(folder.mutable_path());
-    Cut(folder.mutable_error());
-  }
-  for (std::string& warning : *observation.mutable_warnings()) Cut(&warning);
   return observation;
 }
 
@@ -102,6 +110,11 @@ Reconciler::Reconciler(Registry& registry, Folders& folders, Applier& applier, A
 
 absl::Status Reconciler::Start(const v1::Facts& facts) {
   ASSIGN_OR_RETURN(tracked_, state_.Tracked());
+  for (const auto& [key, setting] : tracked_) {
+    if (setting.finding.status() != v1::STATUS_UNSPECIFIED) continue;
+    log_.Error("what was known of a setting cannot be read; it is looked at anew",
+               {{"setting", key}});
+  }
   current_.findings = FindingsOf(tracked_);
   // Before Recover: Windows started with what an interrupted apply left.
   RETURN_IF_ERROR(TakeSnapshot(facts));
@@ -119,6 +132,7 @@ absl::Status Reconciler::TakeSnapshot(const v1::Facts& facts) {
   if (!at_boot_.has_value()) {
     if (!registry_.Reload().ok()) return absl::OkStatus();  // Run says so and tries again
     v1::Observation observed = Observe(registry_, folders_, Desired(), facts);
+    FitTexts(observed);
     RETURN_IF_ERROR(state_.SetBootSnapshot(id, observed));
     at_boot_ = std::move(observed);
   }
@@ -321,7 +335,7 @@ void Reconciler::ExplainHeldBack(TrackedSettings& tracked) const {
     if (failed != failed_.end()) {
       finding.set_status(v1::STATUS_ERROR);
       finding.set_reason(failed->second.why);
-      Cut(finding.mutable_reason());
+      Fit(finding.mutable_reason());
     } else if (held_.contains(finding.setting())) {
       finding.set_reason(absl::StrCat("written back ", kMaxCorrections,
                                       " times within a minute, and changed again each time; "

@@ -385,7 +385,7 @@ absl::StatusOr<std::optional<v1::Observation>> AgentState::BootSnapshot(absl::st
   if (!id.has_value() || *id != boot_id) return std::optional<v1::Observation>();
   ASSIGN_OR_RETURN(const std::optional<std::string> bytes, Get(kBootSnapshot));
   v1::Observation observation;
-  if (!bytes.has_value() || !observation.ParseFromString(*bytes)) return Corrupt("boot snapshot");
+  if (!bytes.has_value() || !observation.ParseFromString(*bytes)) observation.Clear();
   return std::optional<v1::Observation>(std::move(observation));
 }
 
@@ -406,9 +406,10 @@ absl::Status AgentState::SetReconnectWindow(absl::Duration window) {
   return PutInt(kWindow, absl::ToInt64Milliseconds(window));
 }
 
-absl::Status AgentState::ActAs(absl::string_view host_id) {
+absl::Status AgentState::ActAs(absl::string_view host_id, Random& random) {
   ASSIGN_OR_RETURN(const std::optional<std::string> before, Get(kHost));
   if (before == host_id) return absl::OkStatus();
+  if (before.has_value()) RETURN_IF_ERROR(BeginEpoch(random));
   return db_->Transaction([&]() -> absl::Status {
     ASSIGN_OR_RETURN(Statement forget, db_->Prepare("DELETE FROM fact WHERE key = ?"));
     if (before.has_value()) RETURN_IF_ERROR(forget.Bind(1, kWindow).Run());
@@ -436,14 +437,21 @@ absl::Status AgentState::SetConnected(absl::Time at) {
   });
 }
 
+absl::Status AgentState::PutNotConnected(absl::Time at) {
+  ASSIGN_OR_RETURN(const std::int64_t was_connected, GetInt(kConnected, 0));
+  ASSIGN_OR_RETURN(const std::optional<std::string> since, Get(kSince));
+  RETURN_IF_ERROR(PutInt(kConnected, 0));
+  if (was_connected == 0 && since.has_value()) return absl::OkStatus();
+  return PutInt(kSince, absl::ToUnixMillis(at));
+}
+
+absl::Status AgentState::SetNotConnected(absl::Time at) {
+  return db_->Transaction([&] { return PutNotConnected(at); });
+}
+
 absl::Status AgentState::SetDisconnected(absl::string_view why, absl::Time at) {
   return db_->Transaction([&]() -> absl::Status {
-    ASSIGN_OR_RETURN(const std::int64_t was_connected, GetInt(kConnected, 0));
-    ASSIGN_OR_RETURN(const std::optional<std::string> since, Get(kSince));
-    RETURN_IF_ERROR(PutInt(kConnected, 0));
-    if (was_connected != 0 || !since.has_value()) {
-      RETURN_IF_ERROR(PutInt(kSince, absl::ToUnixMillis(at)));
-    }
+    RETURN_IF_ERROR(PutNotConnected(at));
     RETURN_IF_ERROR(Put(kLastError, why));
     return PutInt(kLastErrorAt, absl::ToUnixMillis(at));
   });

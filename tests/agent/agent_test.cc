@@ -398,6 +398,27 @@ TEST(Agent, AnUnreadableRegistryIsAFindingAndNoDrift) {
   EXPECT_THAT(rig.Events(), IsEmpty());
 }
 
+// One such byte in a message of the system: no server could read the report, and no agent of the
+// next start its own state.
+TEST(Agent, BytesThatAreNotUtf8ReachNeitherReportNorState) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  rig.registry.AddWarning("dirty \xff");
+  rig.registry.RefuseWrites(absl::UnavailableError("disk \xfe on fire"));
+  rig.facts.mutable_boot()->set_id("boot-2");  // a snapshot of what stands there
+  rig.core->OnFactsChanged(rig.facts);
+  rig.Change("AutoReboot", 0);
+  rig.Pass(absl::Seconds(1));
+  EXPECT_THAT(rig.FindingOf("dump.auto-reboot").reason(), HasSubstr("disk \\xfe on fire"));
+  const std::vector<v1::Report> reports = rig.TakeReports();
+  ASSERT_THAT(reports, SizeIs(1));
+  v1::Report arrived;
+  EXPECT_TRUE(arrived.ParseFromString(reports[0].SerializeAsString()));
+  rig.Restart();
+  ASSERT_THAT(rig.start_status, IsOk());
+  EXPECT_THAT(rig.state->BootSnapshot("boot-2")->value().warnings(), Contains("dirty \\xff"));
+}
+
 // --- Policies
 
 TEST(Agent, AsksForWhatItLacksAndPutsTheWholeSetInForce) {
@@ -458,6 +479,8 @@ TEST(Agent, AHostileServerFillsNeitherMemoryNorLog) {
   const int disconnects = rig.link.disconnects;
   for (int i = 0; i < 3; ++i) rig.core->OnMessage(invalid);
   EXPECT_EQ(rig.link.disconnects, disconnects + 1);
+  rig.Disconnect();
+  rig.Connect();
   rig.Push({Reboot(7, "off")});
   EXPECT_EQ(rig.Cell("AutoReboot"), 0u);
   EXPECT_THAT(*rig.state->PolicyProblems(), IsEmpty());
@@ -705,18 +728,29 @@ TEST(Agent, SplitsManyEventsOverReportsAndLosesNone) {
   EXPECT_EQ(seen, 2502);
 }
 
+void AnswerCheckIn(AgentRig& rig, const v1::CheckIn& check_in) {
+  v1::Report stored;
+  stored.set_epoch(rig.state->epoch());
+  stored.set_sequence(check_in.sequence());
+  rig.Acknowledge(stored);
+}
+
 TEST(Agent, ChecksInWithDigestsAndSpreadsTheTime) {
   AgentRig rig;
   Settle(rig, {Reboot(1, "on")});
-  rig.link.sent.clear();
-  rig.Pass(absl::Minutes(10));
   int count = 0;
-  for (const v1::AgentMessage& message : rig.link.sent) {
-    if (!message.has_check_in()) continue;
-    ++count;
-    EXPECT_EQ(message.check_in().sequence(), rig.state->acknowledged());
-    EXPECT_EQ(message.check_in().state_digest(), StateDigest(rig.core->current()));
+  for (int i = 0; i < 20; ++i) {
+    rig.link.sent.clear();
+    rig.Pass(absl::Seconds(30));
+    for (const v1::AgentMessage& message : rig.link.sent) {
+      if (!message.has_check_in()) continue;
+      ++count;
+      EXPECT_EQ(message.check_in().sequence(), rig.state->acknowledged());
+      EXPECT_EQ(message.check_in().state_digest(), StateDigest(rig.core->current()));
+      AnswerCheckIn(rig, message.check_in());
+    }
   }
+  EXPECT_EQ(rig.link.disconnects, 0);
   EXPECT_GE(count, 8);
   EXPECT_LE(count, 12);
 }
@@ -777,6 +811,56 @@ TEST(Agent, HangsUpOnAServerThatDoesNotAnswer) {
   EXPECT_EQ(rig.link.disconnects, 1);
 }
 
+// A server that had stopped to answer was taken for a quiet one for ever.
+TEST(Agent, HangsUpOnAServerThatAnswersNoCheckIn) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  rig.Pass(absl::Seconds(47));
+  EXPECT_EQ(rig.link.disconnects, 0);
+  rig.Pass(absl::Minutes(2) + absl::Seconds(26));
+  EXPECT_EQ(rig.link.disconnects, 1);
+  rig.Disconnect();
+  EXPECT_THAT(rig.state->Connection()->last_error, HasSubstr("does not answer"));
+}
+
+TEST(Agent, EnrolledAnewItComesAsAnotherHostAtOnce) {
+  AgentRig rig;
+  ASSERT_THAT(rig.state->ActAs("first", rig.random), IsOk());
+  Settle(rig, {Reboot(1, "on")});
+  rig.TakeReports();
+  const std::string epoch = rig.state->epoch();
+  rig.core->OnEnrolledAnew("second");
+  rig.facts.mutable_labels()->insert({"role", "sql"});
+  rig.core->OnFactsChanged(rig.facts);
+  EXPECT_EQ(rig.link.disconnects, 1);
+  EXPECT_NE(rig.state->epoch(), epoch);
+  rig.SendSet({Reboot(2, "off")});
+  rig.Change("AutoReboot", 0);
+  rig.Pass(absl::Seconds(1));
+  EXPECT_THAT(rig.link.sent, IsEmpty()) << "nothing of the second goes to the session of the first";
+  EXPECT_EQ(rig.Cell("AutoReboot"), 1u);
+  rig.Disconnect();
+  rig.Connect();
+  EXPECT_EQ(rig.link.sent.front().hello().epoch(), rig.state->epoch());
+  const std::vector<v1::Report> reports = rig.TakeReports();
+  ASSERT_THAT(reports, SizeIs(1));
+  EXPECT_TRUE(reports[0].full());
+  EXPECT_EQ(reports[0].events_size(), 2);
+}
+
+TEST(Agent, EnrolledAnewItDialsThoughTheFirstWasTurnedAway) {
+  AgentRig rig;
+  Settle(rig, {});
+  v1::ServerMessage goodbye;
+  goodbye.mutable_goodbye()->set_reason(v1::Goodbye::REASON_REVOKED);
+  rig.core->OnMessage(goodbye);
+  rig.Disconnect();
+  const int dialled = rig.link.connects;
+  rig.core->OnEnrolledAnew("second");
+  rig.Pass(absl::Seconds(1));
+  EXPECT_EQ(rig.link.connects, dialled + 1);
+}
+
 TEST(Agent, SendsFactsWithoutMountsWhenAskedAndWhenTheyChange) {
   AgentRig rig;
   v1::Facts::Volume& volume = *rig.facts.add_volumes();
@@ -788,6 +872,17 @@ TEST(Agent, SendsFactsWithoutMountsWhenAskedAndWhenTheyChange) {
   ASSERT_THAT(rig.link.sent, SizeIs(1));
   EXPECT_EQ(rig.link.sent[0].facts().volumes(0).path(), "C:\\");
   EXPECT_EQ(rig.link.sent[0].facts().volumes(0).mount(), "");
+}
+
+// Whoever rewrote the file without a change made the agent send and reconcile each time.
+TEST(Agent, FactsThatAreWhatTheyWereAreNoNews) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  rig.registry.Set(kCrashKey, "AutoReboot", DwordValue(0));
+  rig.link.sent.clear();
+  rig.core->OnFactsChanged(rig.facts);
+  EXPECT_THAT(rig.link.sent, IsEmpty());
+  EXPECT_EQ(rig.Cell("AutoReboot"), 0u) << "it reconciled";
 }
 
 TEST(Agent, WithoutAServerItNeverDials) {

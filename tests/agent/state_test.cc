@@ -59,14 +59,17 @@ TEST_F(State, KeepsItsEpochAndNeverGivesAReportNumberTwice) {
   EXPECT_NE(anew->epoch(), epoch);
 }
 
-TEST_F(State, ForgetsTheWindowOfAnIdentityThatWasReplaced) {
-  ASSERT_THAT(state->ActAs("first"), IsOk());
+TEST_F(State, AnotherIdentityForgetsTheWindowAndBeginsAnEpoch) {
+  ASSERT_THAT(state->ActAs("first", *random), IsOk());
   ASSERT_THAT(state->SetReconnectWindow(absl::Minutes(15)), IsOk());
-  ASSERT_THAT(state->ActAs("first"), IsOk());
+  const std::string epoch = state->epoch();
+  ASSERT_THAT(state->ActAs("first", *random), IsOk());
   EXPECT_EQ(*state->ReconnectWindow(absl::Seconds(1)), absl::Minutes(15));
-  ASSERT_THAT(state->ActAs("second"), IsOk());
+  EXPECT_EQ(state->epoch(), epoch);
+  ASSERT_THAT(state->ActAs("second", *random), IsOk());
   Reopen();
   EXPECT_EQ(*state->ReconnectWindow(absl::Seconds(1)), absl::Seconds(1));
+  EXPECT_NE(state->epoch(), epoch);
 }
 
 TEST_F(State, KeepsPoliciesAndTheHighestVersionEverSeen) {
@@ -271,6 +274,20 @@ TEST_F(State, RemembersHowTheConnectionStands) {
   EXPECT_EQ(connection.since, absl::FromUnixSeconds(20));
   EXPECT_EQ(connection.last_error, "again");
   EXPECT_EQ(connection.last_error_at, absl::FromUnixSeconds(30));
+}
+
+// Status said "last error: stopped" of an agent that had been refused for days.
+TEST_F(State, AStopKeepsTheLastError) {
+  ASSERT_THAT(state->SetConnected(absl::FromUnixSeconds(10)), IsOk());
+  ASSERT_THAT(state->SetNotConnected(absl::FromUnixSeconds(15)), IsOk());
+  EXPECT_EQ(state->Connection()->since, absl::FromUnixSeconds(15));
+  ASSERT_THAT(state->SetDisconnected("refused", absl::FromUnixSeconds(20)), IsOk());
+  ASSERT_THAT(state->SetNotConnected(absl::FromUnixSeconds(30)), IsOk());
+  ASSERT_OK_AND_ASSIGN(const ConnectionState connection, state->Connection());
+  EXPECT_FALSE(connection.connected);
+  EXPECT_EQ(connection.since, absl::FromUnixSeconds(15));
+  EXPECT_EQ(connection.last_error, "refused");
+  EXPECT_EQ(connection.last_error_at, absl::FromUnixSeconds(20));
 }
 
 TEST_F(State, CanBeLookedAtWhileItIsWritten) {
