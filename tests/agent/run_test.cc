@@ -67,8 +67,8 @@ class Run : public testing::Test {
         << process_->Err();
   }
   nlohmann::json Status() const {
-    const Finished status = RunProgram(
-        {Program("dumpwarden-agent"), "status", "--data", File("data"), "-o", "json"});
+    const Finished status =
+        RunProgram({Program("dumpwarden-agent"), "status", "--data", File("data"), "-o", "json"});
     return nlohmann::json::parse(status.out, nullptr, /*allow_exceptions=*/false);
   }
   std::string LastError() const {

@@ -28,7 +28,8 @@ class WatchTest : public testing::Test {
     fs::create_directory(folder_);
     Write(file_);
     Write(other_);
-    auto watch = MakeWatch({file_, other_}, {[this](const std::string& file) { Note(file); }, [] {}});
+    auto watch =
+        MakeWatch({file_, other_}, {[this](const std::string& file) { Note(file); }, [] {}});
     EXPECT_THAT(watch.status(), IsOk());
     if (watch.ok()) watch_ = *std::move(watch);
   }
@@ -37,8 +38,8 @@ class WatchTest : public testing::Test {
   // Whether a change of `file` is told within ten seconds; forgets it and everything before.
   bool Tells(const std::string& file) {
     std::unique_lock lock(mutex_);
-    const bool told = changed_.wait_for(lock, std::chrono::seconds(10),
-                                        [&] { return files_.contains(file); });
+    const bool told =
+        changed_.wait_for(lock, std::chrono::seconds(10), [&] { return files_.contains(file); });
     files_.clear();
     return told;
   }
