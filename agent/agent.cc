@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/agent.h"
 
+#include <google/protobuf/util/message_differencer.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -70,6 +72,7 @@ void AgentCore::Reconcile(Cause cause) {
   reconcile_at_ = absl::InfiniteDuration();
   if (cause == Cause::kFullCheck) full_check_at_ = clock_.Monotonic() + options_.full_check;
   Complain(reconciler_.Run(cause, policies_.policies(), facts_));
+  retry_at_ = reconciler_.RetryAt();
   ReportSoon(kReportDelay);
 }
 
@@ -79,9 +82,21 @@ void AgentCore::OnRegistryChanged() {
 }
 
 void AgentCore::OnFactsChanged(v1::Facts facts) {
+  if (google::protobuf::util::MessageDifferencer::Equals(facts, facts_)) return;
+  const bool tell = FactsDigest(facts) != FactsDigest(facts_);
   facts_ = std::move(facts);
-  if (session_ == Session::kLive) SendFacts();
+  if (tell && session_ == Session::kLive) SendFacts();
   Reconcile(Cause::kChange);
+}
+
+void AgentCore::OnEnrolledAnew(absl::string_view host_id) {
+  HangUp("this host was enrolled anew");
+  Complain(state_.ActAs(host_id, random_));
+  reporter_.OnDisconnected();
+  parked_ = false;
+  reconnect_.SetWindow(kDefaultReconnectWindow);
+  reconnect_.Succeeded();
+  if (session_ == Session::kNone) ScheduleDial();
 }
 
 // --- Time
@@ -93,13 +108,14 @@ bool AgentCore::Due(absl::Duration& deadline) const {
 }
 
 absl::Duration AgentCore::NextDeadline() const {
-  return std::min({full_check_at_, reconcile_at_, dial_at_, report_at_, check_in_at_, answer_by_});
+  return std::min(
+      {full_check_at_, reconcile_at_, retry_at_, dial_at_, report_at_, check_in_at_, answer_by_});
 }
 
 void AgentCore::Tick() {
   if (Due(full_check_at_)) {
     Reconcile(Cause::kFullCheck);
-  } else if (Due(reconcile_at_)) {
+  } else if (Due(reconcile_at_) || Due(retry_at_)) {
     Reconcile(Cause::kChange);
   }
   if (Due(dial_at_)) {
@@ -118,7 +134,11 @@ void AgentCore::ScheduleDial() {
   dial_at_ = clock_.Monotonic() + (parked_ ? reconnect_.ParkedDelay() : reconnect_.NextDelay());
 }
 
+// From now on nothing of the session counts; OnDisconnected follows.
 void AgentCore::HangUp(const std::string& why) {
+  if (session_ == Session::kNone) return;
+  session_ = Session::kLeaving;
+  report_at_ = check_in_at_ = answer_by_ = absl::InfiniteDuration();
   if (farewell_.empty()) farewell_ = why;
   link_.Disconnect();
 }
@@ -132,16 +152,15 @@ void AgentCore::OnConnected() {
 
 void AgentCore::OnDisconnected(const absl::Status& why) {
   if (session_ == Session::kNone) return;
-  if (session_ == Session::kLive && clock_.Monotonic() - live_since_ >= kGoodSession) {
-    reconnect_.Succeeded();
-  }
+  if (clock_.Monotonic() - live_since_ >= kGoodSession) reconnect_.Succeeded();
   session_ = Session::kNone;
   noticed_ = false;
+  live_since_ = absl::InfiniteDuration();
   report_at_ = check_in_at_ = answer_by_ = absl::InfiniteDuration();
   reporter_.OnDisconnected();
   policies_.OnDisconnected();
   const std::string reason =
-      farewell_.empty() ? std::string(why.message()) : std::exchange(farewell_, "");
+      farewell_.empty() ? Printable(why.message()) : std::exchange(farewell_, "");
   ScheduleDial();
   const absl::Duration next = absl::Trunc(dial_at_ - clock_.Monotonic(), absl::Milliseconds(1));
   log_.Warning("not connected", {{"why", reason}, {"next", absl::FormatDuration(next)}});
@@ -155,7 +174,7 @@ void AgentCore::SendHello() {
   hello.set_protocol_max(kAgentProtocol);
   hello.set_agent_version(options_.version);
   hello.set_catalog_digest(CatalogDigest());
-  hello.set_host_name(options_.host_name);
+  hello.set_host_name(Printable(options_.host_name));
   hello.set_instance(instance_);
   *hello.mutable_boot() = facts_.boot();
   hello.set_facts_digest(FactsDigest(facts_));
@@ -202,6 +221,7 @@ void AgentCore::SendCheckIn() {
   check_in.set_sequence(state_.acknowledged());
   check_in.set_policy_digest(policies_.digest());
   check_in.set_state_digest(reporter_.AcknowledgedDigest());
+  answer_by_ = std::min(answer_by_, clock_.Monotonic() + kAckLimit);
   link_.Send(message);
 }
 

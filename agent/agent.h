@@ -60,16 +60,20 @@ class AgentCore {
   void OnDisconnected(const absl::Status& why);
   // The host's.
   void OnRegistryChanged();
-  void OnFactsChanged(v1::Facts facts);
+  void OnFactsChanged(v1::Facts facts);  // nothing happens when they did not
+  // This host is another one to the server now.
+  void OnEnrolledAnew(absl::string_view host_id);
 
   // When Tick has something to do: monotonic; infinite when never.
   absl::Duration NextDeadline() const;
   void Tick();
+  // When the next full check is due, before which facts are to be brought up to date.
+  absl::Duration full_check_at() const { return full_check_at_; }
 
   const HostState& current() const { return reconciler_.current(); }
 
  private:
-  enum class Session { kNone, kDialling, kGreeting, kLive };
+  enum class Session { kNone, kDialling, kGreeting, kLive, kLeaving };
 
   void Reconcile(Cause cause);
   void ScheduleDial();
@@ -105,7 +109,7 @@ class AgentCore {
   Reconnect reconnect_;
 
   Session session_ = Session::kNone;
-  absl::Duration live_since_;
+  absl::Duration live_since_ = absl::InfiniteDuration();
   absl::Duration check_in_every_ = absl::Minutes(1);
   bool noticed_ = false;  // in this session
   std::string farewell_;  // why the session ends, when we know better than the link
@@ -114,10 +118,11 @@ class AgentCore {
   // Monotonic; infinite = not set.
   absl::Duration full_check_at_ = absl::InfiniteDuration();
   absl::Duration reconcile_at_ = absl::InfiniteDuration();
+  absl::Duration retry_at_ = absl::InfiniteDuration();  // of what could not be written
   absl::Duration dial_at_ = absl::InfiniteDuration();
   absl::Duration report_at_ = absl::InfiniteDuration();
   absl::Duration check_in_at_ = absl::InfiniteDuration();
-  absl::Duration answer_by_ = absl::InfiniteDuration();  // Welcome, or the Ack of a report
+  absl::Duration answer_by_ = absl::InfiniteDuration();  // Welcome, or an Ack
 };
 
 }  // namespace dumpwarden

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <sstream>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "agent/local_commands.h"
@@ -66,6 +67,15 @@ std::optional<int> ParseArguments(Invocation& invocation) {
     return kExitUsage;
   }
   return std::nullopt;
+}
+
+std::string WhyNoRegistry(const std::string& text) {
+  if (text == "win32") return "";  // another error says where that works
+  for (const absl::string_view kind : {"reg:", "hive:"}) {
+    if (absl::StartsWith(text, kind) && text.size() > kind.size()) return "";
+  }
+  return absl::StrCat(Quote(text), " names no registry; accepted: reg:FILE, hive:SYSTEM or ",
+                      "hive:SYSTEM,SOFTWARE");
 }
 
 int Fail(const Invocation& invocation, const absl::Status& status) {

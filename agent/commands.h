@@ -34,6 +34,9 @@ struct Invocation {
 // or the arguments are wrong, which has been said.
 std::optional<int> ParseArguments(Invocation& invocation);
 
+// For --registry: why `text` is none of reg:FILE and hive:FILE[,FILE]; "" when it is.
+std::string WhyNoRegistry(const std::string& text);
+
 // Says what failed on `err`, and gives kExitFailed.
 int Fail(const Invocation& invocation, const absl::Status& status);
 

@@ -11,7 +11,7 @@ namespace dumpwarden {
 namespace {
 
 // Whether the host agrees with the policy is not known while a setting cannot
-// be read or is blocked: an open drift stays open then.
+// be read or is blocked.
 bool Agrees(v1::Status status) {
   return status == v1::STATUS_COMPLIANT || status == v1::STATUS_CORRECTED ||
          status == v1::STATUS_PENDING_REBOOT || status == v1::STATUS_NOT_APPLICABLE;
@@ -44,11 +44,12 @@ void Close(v1::DriftEvent::Kind kind, TrackedSetting& setting, std::uint64_t nex
 
 // The setting differs.  Opens a drift, unless this very value is open already; a drift to another
 // value is over.
-void Open(TrackedSetting& setting, const std::string& previous, std::uint64_t next, absl::Time now,
-          DriftStep& step) {
+void Open(TrackedSetting& setting, std::uint64_t next, absl::Time now, DriftStep& step) {
   const v1::Finding& finding = setting.finding;
-  if (setting.drift != 0 && setting.drifted_value == finding.configured()) return;
+  std::string previous = setting.agreed.value_or("");
   if (setting.drift != 0) {
+    if (setting.drifted_value == finding.configured()) return;
+    previous = setting.drifted_value;
     Close(v1::DriftEvent::KIND_RESOLVED, setting, next, now, step);
     ++next;
   }
@@ -60,6 +61,32 @@ void Open(TrackedSetting& setting, const std::string& previous, std::uint64_t ne
   step.events.push_back(std::move(event));
 }
 
+// What is known of the setting so far; a row of an earlier agent has no `agreed`.
+TrackedSetting Known(const TrackedSettings& before, const std::string& key) {
+  const auto found = before.find(key);
+  if (found == before.end()) return {};
+  TrackedSetting known = found->second;
+  if (!known.agreed.has_value() && Agrees(known.finding.status())) {
+    known.agreed = known.finding.configured();
+  }
+  return known;
+}
+
+// What the policy wants cannot be had, but what stood there while it could is known.
+bool LeftWhatItAgreedWith(const TrackedSetting& setting) {
+  const v1::Finding& finding = setting.finding;
+  return finding.status() == v1::STATUS_BLOCKED && finding.mode() == v1::MODE_ENFORCE &&
+         setting.agreed.has_value() && !finding.configured().empty() &&
+         finding.configured() != *setting.agreed;
+}
+
+// A drift that a policy began, by asking for another value, is none of these.
+bool CameBack(const TrackedSetting& setting) {
+  return setting.finding.status() == v1::STATUS_BLOCKED && setting.agreed.has_value() &&
+         setting.finding.configured() == *setting.agreed &&
+         setting.drifted_value != *setting.agreed;
+}
+
 }  // namespace
 
 DriftStep ObserveDrift(const TrackedSettings& before, const std::vector<v1::Finding>& findings,
@@ -67,21 +94,16 @@ DriftStep ObserveDrift(const TrackedSettings& before, const std::vector<v1::Find
   DriftStep step;
   for (const v1::Finding& finding : findings) {
     const std::string key = FindingKey(finding);
-    const auto known = before.find(key);
-    TrackedSetting& setting = step.tracked[key];
-    std::string previous;
-    if (known != before.end()) {
-      setting = known->second;
-      previous = setting.finding.configured();
-    }
+    TrackedSetting& setting = step.tracked[key] = Known(before, key);
     setting.finding = finding;
     const std::uint64_t sequence = next + step.events.size();
-    if (finding.status() == v1::STATUS_DRIFTED) {
-      Open(setting, previous, sequence, now, step);
-    } else if (setting.drift != 0 && Agrees(finding.status())) {
+    if (finding.status() == v1::STATUS_DRIFTED || LeftWhatItAgreedWith(setting)) {
+      Open(setting, sequence, now, step);
+    } else if (setting.drift != 0 && (Agrees(finding.status()) || CameBack(setting))) {
       Close(setting.correcting ? v1::DriftEvent::KIND_CORRECTED : v1::DriftEvent::KIND_RESOLVED,
             setting, sequence, now, step);
     }
+    if (Agrees(finding.status())) setting.agreed = finding.configured();
   }
   for (const auto& [key, setting] : before) {
     if (setting.drift == 0 || step.tracked.contains(key)) continue;

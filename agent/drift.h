@@ -22,7 +22,8 @@ struct DriftStep {
 };
 
 // What the host shows now, before anything is written:
-//   DRIFTED    it differs, and did not, or differs with another value than before
+//   DRIFTED    it differs, and did not, or differs with another value than before.  An enforced
+//              setting that is blocked counts too, when it left the value it last agreed with
 //   CORRECTED  it agrees, and a write of ours was under way when the agent died
 //   RESOLVED   it agrees, and we did not write it
 // `next` is the first free event sequence.

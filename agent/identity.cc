@@ -21,7 +21,6 @@ constexpr std::size_t kMaxIdentityFile = 256 * 1024;
 constexpr char kEnrolHint[] =
     "enrol it with a new token: dumpwarden-agent enroll --server HOST:PORT --token-file FILE";
 
-std::string Folder(const std::string& data) { return data + "/identity"; }
 std::string OldFolder(const std::string& data) { return data + "/identity.old"; }
 std::string NewFolder(const std::string& data) { return data + "/identity.new"; }
 
@@ -69,7 +68,7 @@ absl::StatusOr<std::unique_ptr<FileLock>> LockIdentity(Vfs& vfs, const std::stri
 }
 
 absl::StatusOr<bool> IsHalfReplaced(Vfs& vfs, const std::string& data) {
-  ASSIGN_OR_RETURN(const bool there, vfs.Exists(Folder(data)));
+  ASSIGN_OR_RETURN(const bool there, vfs.Exists(IdentityFolder(data)));
   ASSIGN_OR_RETURN(const bool old, vfs.Exists(OldFolder(data)));
   return old && !there;
 }
@@ -79,7 +78,7 @@ absl::StatusOr<bool> IsHalfReplaced(Vfs& vfs, const std::string& data) {
 absl::Status FinishReplacement(Vfs& vfs, const std::string& data) {
   ASSIGN_OR_RETURN(const bool half, IsHalfReplaced(vfs, data));
   if (!half) return absl::OkStatus();
-  RETURN_IF_ERROR(vfs.Rename(OldFolder(data), Folder(data)));
+  RETURN_IF_ERROR(vfs.Rename(OldFolder(data), IdentityFolder(data)));
   return vfs.SyncFolder(data);
 }
 
@@ -143,13 +142,15 @@ absl::Status SayVerdict(ChainVerdict verdict, const Identity& identity, const X5
 
 }  // namespace
 
+std::string IdentityFolder(const std::string& data) { return data + "/identity"; }
+
 absl::StatusOr<bool> IsEnrolled(Vfs& vfs, const std::string& data) {
   ASSIGN_OR_RETURN(const bool half, IsHalfReplaced(vfs, data));
   if (half) {
     ASSIGN_OR_RETURN(const std::unique_ptr<FileLock> lock, LockIdentity(vfs, data));
     RETURN_IF_ERROR(FinishReplacement(vfs, data));
   }
-  return vfs.Exists(Folder(data) + "/identity.yaml");
+  return vfs.Exists(IdentityFolder(data) + "/identity.yaml");
 }
 
 absl::StatusOr<Identity> LoadIdentity(Vfs& vfs, const std::string& data) {
@@ -161,7 +162,7 @@ absl::StatusOr<Identity> LoadIdentity(Vfs& vfs, const std::string& data) {
   // All files are to be of one enrolment.
   ASSIGN_OR_RETURN(const std::unique_ptr<FileLock> lock, LockIdentity(vfs, data));
   RETURN_IF_ERROR(FinishReplacement(vfs, data));
-  const std::string folder = Folder(data);
+  const std::string folder = IdentityFolder(data);
   for (const char* key : {"/tls.key", "/host.key"}) RETURN_IF_ERROR(CheckPrivate(folder + key));
   Identity identity;
   ASSIGN_OR_RETURN(const std::string yaml, vfs.Read(folder + "/identity.yaml", kMaxIdentityFile));
@@ -177,10 +178,10 @@ absl::Status SaveIdentity(Vfs& vfs, const std::string& data, const Identity& ide
   RETURN_IF_ERROR(vfs.MakeFolder(data));
   ASSIGN_OR_RETURN(const std::unique_ptr<FileLock> lock, LockIdentity(vfs, data));
   RETURN_IF_ERROR(FinishReplacement(vfs, data));
-  ASSIGN_OR_RETURN(const bool enrolled, vfs.Exists(Folder(data) + "/identity.yaml"));
+  ASSIGN_OR_RETURN(const bool enrolled, vfs.Exists(IdentityFolder(data) + "/identity.yaml"));
   if (enrolled && !replace) {
-    return absl::AlreadyExistsError(
-        absl::StrCat("this host is enrolled already (", Folder(data), "); --replace enrols anew"));
+    return absl::AlreadyExistsError(absl::StrCat("this host is enrolled already (",
+                                                 IdentityFolder(data), "); --replace enrols anew"));
   }
   const std::string fresh = NewFolder(data);
   RETURN_IF_ERROR(vfs.MakeFolder(fresh));
@@ -191,9 +192,9 @@ absl::Status SaveIdentity(Vfs& vfs, const std::string& data, const Identity& ide
   RETURN_IF_ERROR(WriteDurably(vfs, fresh + "/identity.yaml", Render(identity)));
   if (enrolled) {
     RETURN_IF_ERROR(RemoveOld(vfs, data));
-    RETURN_IF_ERROR(vfs.Rename(Folder(data), OldFolder(data)));
+    RETURN_IF_ERROR(vfs.Rename(IdentityFolder(data), OldFolder(data)));
   }
-  RETURN_IF_ERROR(vfs.Rename(fresh, Folder(data)));
+  RETURN_IF_ERROR(vfs.Rename(fresh, IdentityFolder(data)));
   RETURN_IF_ERROR(vfs.SyncFolder(data));
   return RemoveOld(vfs, data);
 }

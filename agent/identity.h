@@ -28,6 +28,9 @@ struct Identity {
   std::string ca_pem;
 };
 
+// DATA/identity: replaced as a whole.
+std::string IdentityFolder(const std::string& data);
+
 // kNotFound, with what to do, when the host is not enrolled.
 absl::StatusOr<Identity> LoadIdentity(Vfs& vfs, const std::string& data);
 

@@ -4,6 +4,7 @@
 #include <CLI/Validators.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "agent/local_host.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
@@ -31,6 +32,7 @@ void AddOutput(CLI::App& app, std::string& word, const std::vector<std::string>&
 void AddHost(CLI::App& app, LocalHostOptions& options) {
   app.add_option("--registry", options.registry, "reg:FILE or hive:SYSTEM[,SOFTWARE]")
       ->required()
+      ->check(CLI::Validator(WhyNoRegistry, ""))
       ->type_name("SPEC");
   app.add_option("--facts", options.facts, "What is known of the host: build, memory, volumes")
       ->type_name("FILE");
@@ -103,8 +105,20 @@ void AddPlanOptions(CLI::App& app, PlanOptions& options) {
                "Exit 2 when there are changes, or a status from blocked to pending-reboot");
 }
 
-int ExitCodeOf(const Plan& plan, bool detailed) {
-  const bool attention = !plan.edits.empty() || NeedsAttention(WorstOf(plan.findings));
+// A setting that could not be read or written is a failure, whatever else is to be said; the
+// report has been printed all the same.
+int ExitCodeOf(const Plan& plan, bool detailed, const Invocation& invocation) {
+  std::vector<std::string> errors;
+  bool attention = !plan.edits.empty();
+  for (const v1::Finding& finding : plan.findings) {
+    if (finding.status() == v1::STATUS_ERROR) errors.push_back(finding.setting());
+    attention = attention || NeedsAttention(finding.status());
+  }
+  if (!errors.empty()) {
+    return Fail(invocation, absl::InternalError(absl::StrCat(
+                                "could not be read or written: ", absl::StrJoin(errors, ", "),
+                                "; the findings above say why")));
+  }
   return detailed && attention ? kExitChanges : kExitDone;
 }
 
@@ -126,7 +140,7 @@ absl::StatusOr<int> PrintPlan(const PlanOptions& options, const Invocation& invo
   }
   report.plan = MakePlan(desired, host->Look(desired), host->facts());
   Print(report, options.output, invocation);
-  return ExitCodeOf(report.plan, options.detailed);
+  return ExitCodeOf(report.plan, options.detailed, invocation);
 }
 
 // What is to be said now that the edits of `applied` are read back.
@@ -152,7 +166,7 @@ absl::StatusOr<int> Carry(LocalHost& host, const std::string& output, bool detai
   }
   const PlanReport report{host.Context(), std::move(applied.plan), std::move(applied.backup)};
   Print(report, output, invocation);
-  return ExitCodeOf(report.plan, detailed);
+  return ExitCodeOf(report.plan, detailed, invocation);
 }
 
 absl::StatusOr<int> CarryOut(const PlanOptions& options, const Invocation& invocation) {

@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "core/base/failpoint.h"
 #include "core/base/status_macros.h"
+#include "core/base/text.h"
 #include "core/reconcile/observe.h"
 
 namespace dumpwarden {
@@ -17,7 +18,10 @@ namespace {
 constexpr std::size_t kMaxReportedText = 4 * 1024;
 constexpr std::size_t kMaxReportedCell = 16 * 1024;
 
-void Cut(std::string* text) {
+// The one way of foreign text into what is kept and sent: one byte that is not UTF-8 would make a
+// message that nobody can read.
+void Fit(std::string* text) {
+  *text = Printable(*text);
   if (text->size() <= kMaxReportedText) return;
   std::size_t end = kMaxReportedText;
   while (end > 0 && (static_cast<unsigned char>((*text)[end]) & 0xC0) == 0x80) --end;
@@ -27,25 +31,29 @@ void Cut(std::string* text) {
 
 void BoundFindings(std::vector<v1::Finding>& findings) {
   for (v1::Finding& finding : findings) {
-    Cut(finding.mutable_desired());
-    Cut(finding.mutable_configured());
-    Cut(finding.mutable_reason());
+    Fit(finding.mutable_desired());
+    Fit(finding.mutable_configured());
+    Fit(finding.mutable_reason());
   }
 }
 
+void FitTexts(v1::Observation& observation) {
+  for (v1::Cell& cell : *observation.mutable_cells()) Fit(cell.mutable_error());
+  for (v1::Folder& folder : *observation.mutable_folders()) {
+    Fit(folder.mutable_path());
+    Fit(folder.mutable_error());
+  }
+  for (std::string& warning : *observation.mutable_warnings()) Fit(&warning);
+}
+
 v1::Observation Bounded(v1::Observation observation) {
+  FitTexts(observation);
   for (v1::Cell& cell : *observation.mutable_cells()) {
-    Cut(cell.mutable_error());
     if (cell.data().size() <= kMaxReportedCell) continue;
     cell.set_error(absl::StrCat("the value has ", cell.data().size(), " bytes; more than ",
                                 kMaxReportedCell, " are not reported"));
     cell.clear_data();
   }
-  for (v1::Folder& folder : *observation.mutable_folders()) {
-    Cut(folder.mutable_path());
-    Cut(folder.mutable_error());
-  }
-  for (std::string& warning : *observation.mutable_warnings()) Cut(&warning);
   return observation;
 }
 
@@ -60,7 +68,7 @@ std::vector<v1::Finding> FindingsOf(const TrackedSettings& tracked) {
 
 bool Same(const TrackedSetting& a, const TrackedSetting& b) {
   return a.drift == b.drift && a.correcting == b.correcting && a.drifted_value == b.drifted_value &&
-         a.finding.SerializeAsString() == b.finding.SerializeAsString();
+         a.agreed == b.agreed && a.finding.SerializeAsString() == b.finding.SerializeAsString();
 }
 
 bool Same(const TrackedSettings& a, const TrackedSettings& b) {
@@ -102,6 +110,11 @@ Reconciler::Reconciler(Registry& registry, Folders& folders, Applier& applier, A
 
 absl::Status Reconciler::Start(const v1::Facts& facts) {
   ASSIGN_OR_RETURN(tracked_, state_.Tracked());
+  for (const auto& [key, setting] : tracked_) {
+    if (setting.finding.status() != v1::STATUS_UNSPECIFIED) continue;
+    log_.Error("what was known of a setting cannot be read; it is looked at anew",
+               {{"setting", key}});
+  }
   current_.findings = FindingsOf(tracked_);
   // Before Recover: Windows started with what an interrupted apply left.
   RETURN_IF_ERROR(TakeSnapshot(facts));
@@ -119,6 +132,7 @@ absl::Status Reconciler::TakeSnapshot(const v1::Facts& facts) {
   if (!at_boot_.has_value()) {
     if (!registry_.Reload().ok()) return absl::OkStatus();  // Run says so and tries again
     v1::Observation observed = Observe(registry_, folders_, Desired(), facts);
+    FitTexts(observed);
     RETURN_IF_ERROR(state_.SetBootSnapshot(id, observed));
     at_boot_ = std::move(observed);
   }
@@ -130,6 +144,7 @@ void Reconciler::Recover() {
   if (recovered_.ok()) return;
   const absl::StatusOr<bool> put_back = applier_.Recover();
   recovered_ = put_back.status();
+  if (recovered_.ok()) failed_.clear();  // what failed, failed because of it
   if (!put_back.ok()) {
     log_.Error("an interrupted apply could not be finished; nothing is written until it is",
                {{"why", std::string(put_back.status().message())}});
@@ -140,20 +155,33 @@ void Reconciler::Recover() {
 
 absl::Status Reconciler::Run(Cause cause, std::span<const PolicyInForce> policies,
                              const v1::Facts& facts) {
-  RETURN_IF_ERROR(TakeSnapshot(facts));
+  absl::Status kept = TakeSnapshot(facts);
   Recover();
+  const Desired desired = Merge(policies, facts);
+  const absl::Status reloaded = registry_.Reload();
+  if (kept.ok()) {
+    kept = reloaded.ok() ? Pass(cause, desired, facts) : ReportUnreadable(desired, reloaded);
+  }
+  if (kept.ok() && reloaded.ok()) {
+    pass_.Succeeded();
+  } else {
+    pass_.Failed(clock_.Monotonic());
+  }
+  return kept;
+}
+
+absl::Status Reconciler::Pass(Cause cause, const Desired& desired, const v1::Facts& facts) {
+  if (cause == Cause::kPolicies) failed_.clear();
   if (cause != Cause::kChange) {
-    failed_.clear();
     held_.clear();
+    for (auto& [setting, failure] : failed_) failure.backoff.TryNow();
   }
   // Writing what new policies ask for is no fight with another writer.
   if (cause == Cause::kPolicies) corrections_.clear();
-  const Desired desired = Merge(policies, facts);
-  const absl::Status reloaded = registry_.Reload();
-  if (!reloaded.ok()) return ReportUnreadable(desired, reloaded);
   Plan plan = Look(desired, facts);
   if (cause != Cause::kFullCheck) KeepCorrected(plan.findings);
   DriftStep step = ObserveDrift(tracked_, plan.findings, state_.next_event(), clock_.Now());
+  ForgetFailures(SettingsOf(plan));
   HoldBack(SettingsOf(plan));
   const Desired allowed = WithoutHeldBack(desired);
   const std::set<std::string> settings = SettingsOf(MakePlan(allowed, raw_, facts, Snapshot()));
@@ -165,7 +193,16 @@ absl::Status Reconciler::Run(Cause cause, std::span<const PolicyInForce> policie
   const absl::StatusOr<Applied> applied = applier_.Apply(allowed, facts, Snapshot());
   CountCorrections(settings);
   if (!applied.ok()) return AfterFailure(settings, applied.status());
-  return AfterApply(desired, *applied, facts);
+  return AfterApply(desired, settings, *applied, facts);
+}
+
+absl::Duration Reconciler::RetryAt() const {
+  if (pass_.failing()) return pass_.at();
+  absl::Duration at = absl::InfiniteDuration();
+  for (const auto& [setting, failure] : failed_) {
+    if (!held_.contains(setting)) at = std::min(at, failure.backoff.at());
+  }
+  return at;
 }
 
 Plan Reconciler::Look(const Desired& desired, const v1::Facts& facts) {
@@ -178,9 +215,10 @@ Plan Reconciler::Look(const Desired& desired, const v1::Facts& facts) {
 
 // What was planned again under the lock may be more than what was recorded
 // before it: such drift is recorded now, before its correction.
-absl::Status Reconciler::AfterApply(const Desired& desired, const Applied& applied,
-                                    const v1::Facts& facts) {
+absl::Status Reconciler::AfterApply(const Desired& desired, const std::set<std::string>& tried,
+                                    const Applied& applied, const v1::Facts& facts) {
   FAILPOINT("agent.applied");
+  for (const std::string& setting : tried) failed_.erase(setting);
   const absl::Time now = clock_.Now();
   const std::set<std::string> settings = SettingsOf(applied.plan);
   std::vector<v1::Finding> under_lock = applied.plan.findings;
@@ -199,9 +237,12 @@ absl::Status Reconciler::AfterApply(const Desired& desired, const Applied& appli
 
 absl::Status Reconciler::AfterFailure(const std::set<std::string>& settings,
                                       const absl::Status& why) {
-  log_.Error("the settings could not be written; tried again at the next full check",
-             {{"settings", absl::StrJoin(settings, " ")}, {"why", std::string(why.message())}});
-  for (const std::string& setting : settings) failed_[setting] = std::string(why.message());
+  for (const std::string& setting : settings) Fail(setting, why);
+  const absl::Duration next = absl::Trunc(RetryAt() - clock_.Monotonic(), absl::Seconds(1));
+  log_.Error("the settings could not be written; they are tried again",
+             {{"settings", absl::StrJoin(settings, " ")},
+              {"why", std::string(why.message())},
+              {"next", absl::FormatDuration(next)}});
   DriftStep step;
   step.tracked = tracked_;
   for (auto& [key, setting] : step.tracked) setting.correcting = false;
@@ -240,13 +281,36 @@ void Reconciler::KeepCorrected(std::vector<v1::Finding>& findings) const {
   }
 }
 
+std::vector<CellValue> Reconciler::CellsNow(const std::string& setting) const {
+  const Setting* row = FindSetting(setting);
+  return row == nullptr ? std::vector<CellValue>() : CellsOf(*row, raw_).values;
+}
+
+bool Reconciler::IsBlockedByFailure(const std::string& setting) const {
+  const auto failure = failed_.find(setting);
+  return failure != failed_.end() && clock_.Monotonic() < failure->second.backoff.at();
+}
+
+void Reconciler::Fail(const std::string& setting, const absl::Status& why) {
+  Failure& failure = failed_[setting];
+  failure.why = std::string(why.message());
+  failure.cells = CellsNow(setting);
+  failure.backoff.Failed(clock_.Monotonic());
+}
+
+void Reconciler::ForgetFailures(const std::set<std::string>& settings) {
+  std::erase_if(failed_, [&](const auto& failed) {
+    return !settings.contains(failed.first) || CellsNow(failed.first) != failed.second.cells;
+  });
+}
+
 void Reconciler::HoldBack(const std::set<std::string>& settings) {
   const absl::Duration now = clock_.Monotonic();
   for (const std::string& setting : settings) {
     std::deque<absl::Duration>& times = corrections_[setting];
     while (!times.empty() && times.front() + kCorrectionWindow <= now) times.pop_front();
     if (times.size() >= kMaxCorrections) held_.insert(setting);
-    if (!recovered_.ok()) failed_[setting] = std::string(recovered_.message());
+    if (!recovered_.ok() && !IsBlockedByFailure(setting)) Fail(setting, recovered_);
   }
 }
 
@@ -257,7 +321,7 @@ void Reconciler::CountCorrections(const std::set<std::string>& settings) {
 Desired Reconciler::WithoutHeldBack(const Desired& desired) const {
   Desired allowed;
   for (const Decision& decision : desired.decisions) {
-    const bool back = failed_.contains(decision.setting) || held_.contains(decision.setting);
+    const bool back = IsBlockedByFailure(decision.setting) || held_.contains(decision.setting);
     if (!back) allowed.decisions.push_back(decision);
   }
   return allowed;
@@ -270,8 +334,8 @@ void Reconciler::ExplainHeldBack(TrackedSettings& tracked) const {
     const auto failed = failed_.find(finding.setting());
     if (failed != failed_.end()) {
       finding.set_status(v1::STATUS_ERROR);
-      finding.set_reason(failed->second);
-      Cut(finding.mutable_reason());
+      finding.set_reason(failed->second.why);
+      Fit(finding.mutable_reason());
     } else if (held_.contains(finding.setting())) {
       finding.set_reason(absl::StrCat("written back ", kMaxCorrections,
                                       " times within a minute, and changed again each time; "

@@ -14,9 +14,11 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "agent/backoff.h"
 #include "agent/drift.h"
 #include "agent/state.h"
 #include "core/base/clock.h"
+#include "core/catalog/catalog.h"
 #include "core/policy/merge.h"
 #include "core/reconcile/apply.h"
 #include "core/reconcile/folders.h"
@@ -52,21 +54,37 @@ class Reconciler {
   // What fails on the host itself is a finding.
   absl::Status Run(Cause cause, std::span<const PolicyInForce> policies, const v1::Facts& facts);
 
+  // When what failed is to be tried again, with kChange: monotonic; infinite when nothing did.
+  absl::Duration RetryAt() const;
+
   // What is to be reported.
   const HostState& current() const { return current_; }
 
  private:
+  // A write that failed, and of which cells: other ones are another matter.
+  struct Failure {
+    std::string why;
+    std::vector<CellValue> cells;
+    Backoff backoff;
+  };
+  absl::Status Pass(Cause cause, const Desired& desired, const v1::Facts& facts);
   absl::Status TakeSnapshot(const v1::Facts& facts);
   const v1::Observation* Snapshot() const { return at_boot_.has_value() ? &*at_boot_ : nullptr; }
   void Recover();
   // Observes into raw_ and current_, and plans from it.
   Plan Look(const Desired& desired, const v1::Facts& facts);
-  absl::Status AfterApply(const Desired& desired, const Applied& applied, const v1::Facts& facts);
+  absl::Status AfterApply(const Desired& desired, const std::set<std::string>& tried,
+                          const Applied& applied, const v1::Facts& facts);
   absl::Status AfterFailure(const std::set<std::string>& settings, const absl::Status& why);
   absl::Status ReportUnreadable(const Desired& desired, const absl::Status& why);
   // Makes the step durable, and what is reported follow it.
   absl::Status Record(DriftStep step);
   void KeepCorrected(std::vector<v1::Finding>& findings) const;
+  std::vector<CellValue> CellsNow(const std::string& setting) const;
+  bool IsBlockedByFailure(const std::string& setting) const;
+  void Fail(const std::string& setting, const absl::Status& why);
+  // Of what failed, only what still has to be written and stands as it stood then.
+  void ForgetFailures(const std::set<std::string>& settings);
   void HoldBack(const std::set<std::string>& settings);
   void CountCorrections(const std::set<std::string>& settings);
   Desired WithoutHeldBack(const Desired& desired) const;
@@ -85,8 +103,9 @@ class Reconciler {
   std::optional<v1::Observation> at_boot_;
   absl::Status recovered_ = absl::UnknownError("not tried");
   std::map<std::string, std::deque<absl::Duration>> corrections_;  // by setting, monotonic
-  std::map<std::string, std::string> failed_;  // setting -> why; until the next full check
-  std::set<std::string> held_;                 // written too often; until the next full check
+  std::map<std::string, Failure> failed_;                          // by setting
+  std::set<std::string> held_;  // written too often; until the next full check
+  Backoff pass_;                // state or registry could not be read or written at all
 };
 
 }  // namespace dumpwarden

@@ -136,6 +136,11 @@ class Service {
   absl::Status Open();
   absl::StatusOr<std::unique_ptr<Watch>> StartWatch();
   void OnFileChanged(const std::string& file);
+  // Also at each full check, because a watch can miss a change.
+  void ReadFactsAgain(AgentCore& core);
+  void ReadIdentityAgain(AgentCore& core);
+  void UseIdentity(AgentCore& core, Identity identity);
+  absl::StatusOr<Identity> IdentityToDial();
   void Loop(AgentCore& core);
 
   const AgentConfig config_;
@@ -171,24 +176,49 @@ absl::Status Service::Open() {
 
 absl::StatusOr<std::unique_ptr<Watch>> Service::StartWatch() {
   std::vector<std::string> files = registry_.files;
+  files.push_back(IdentityFolder(config_.data));
   if (!config_.facts.empty()) files.push_back(config_.facts);
   return MakeWatch(
       files, {[this](const std::string& file) { OnFileChanged(file); }, [this] { inbox_.Stop(); }});
 }
 
 void Service::OnFileChanged(const std::string& file) {
-  if (file != config_.facts) {
-    return inbox_.Push([](AgentCore& core) { core.OnRegistryChanged(); });
-  }
-  absl::StatusOr<v1::Facts> facts = LoadFacts(vfs_, config_.facts, identity_);
+  inbox_.Push([this, file](AgentCore& core) {
+    if (file == config_.facts) return ReadFactsAgain(core);
+    if (file == IdentityFolder(config_.data)) return ReadIdentityAgain(core);
+    core.OnRegistryChanged();
+  });
+}
+
+void Service::ReadFactsAgain(AgentCore& core) {
+  const absl::StatusOr<v1::Facts> facts = LoadFacts(vfs_, config_.facts, identity_);
   if (!facts.ok()) {
     return log_.Error("the facts file cannot be used; the last good facts stay",
                       {{"why", std::string(facts.status().message())}});
   }
-  inbox_.Push([this, facts = *std::move(facts)](AgentCore& core) {
-    folders_->Use(facts);
-    core.OnFactsChanged(facts);
-  });
+  folders_->Use(*facts);
+  core.OnFactsChanged(*facts);
+}
+
+void Service::ReadIdentityAgain(AgentCore& core) {
+  absl::StatusOr<Identity> identity = LoadIdentity(vfs_, config_.data);
+  if (identity.ok()) UseIdentity(core, *std::move(identity));  // else the link says why
+}
+
+void Service::UseIdentity(AgentCore& core, Identity identity) {
+  if (identity.host_id == identity_.host_id) return;
+  log_.Warning("this host was enrolled anew",
+               {{"before", identity_.host_id}, {"host", identity.host_id}});
+  identity_ = std::move(identity);
+  core.OnEnrolledAnew(identity_.host_id);
+  ReadFactsAgain(core);  // other labels
+}
+
+// On the link's thread.  The core hears of another identity before it hears of its connection.
+absl::StatusOr<Identity> Service::IdentityToDial() {
+  ASSIGN_OR_RETURN(Identity identity, LoadIdentity(vfs_, config_.data));
+  inbox_.Push([this, identity](AgentCore& core) { UseIdentity(core, identity); });
+  return identity;
 }
 
 void Service::Loop(AgentCore& core) {
@@ -197,30 +227,35 @@ void Service::Loop(AgentCore& core) {
         std::clamp(core.NextDeadline() - clock_.Monotonic(), absl::ZeroDuration(), kLongestWait);
     const std::optional<Task> task = inbox_.Pop(wait);
     if (task.has_value()) (*task)(core);
+    if (clock_.Monotonic() >= core.full_check_at()) {
+      ReadIdentityAgain(core);
+      ReadFactsAgain(core);
+    }
     core.Tick();
   }
 }
 
 absl::Status Service::Run() {
   RETURN_IF_ERROR(Open());
-  ASSIGN_OR_RETURN(const v1::Facts facts, LoadFacts(vfs_, config_.facts, identity_));
+  // The watch first: what changes while the rest is read is seen.
   ASSIGN_OR_RETURN(const std::unique_ptr<Watch> watch, StartWatch());
+  ASSIGN_OR_RETURN(const v1::Facts facts, LoadFacts(vfs_, config_.facts, identity_));
   folders_ = std::make_unique<CurrentFolders>(facts);
   Applier applier(*registry_.registry, *folders_, vfs_, clock_, registry_.place);
   ToInbox events(inbox_);
   const std::unique_ptr<Link> link = MakeGrpcLink(
-      config_.server, [this] { return LoadIdentity(vfs_, config_.data); }, clock_, events);
+      config_.server, [this] { return IdentityToDial(); }, clock_, events);
   AgentCore core({clock_, random_, *registry_.registry, *folders_, applier, *state_, *link, log_},
                  {DUMPWARDEN_VERSION, HostName(), config_.check});
   log_.Info("running", {{"host", identity_.host_id}, {"registry", config_.registry}});
-  RETURN_IF_ERROR(state_->ActAs(identity_.host_id));
+  RETURN_IF_ERROR(state_->ActAs(identity_.host_id, random_));
   // A kill may have left "connected" there.
-  RETURN_IF_ERROR(state_->SetDisconnected("not connected yet", clock_.Now()));
+  RETURN_IF_ERROR(state_->SetNotConnected(clock_.Now()));
   RETURN_IF_ERROR(core.Start(facts));
   Loop(core);
   inbox_.Stop();  // lets go of a link that waits for room
   log_.Info("stopped");
-  return state_->SetDisconnected("stopped", clock_.Now());
+  return state_->SetNotConnected(clock_.Now());
 }
 
 }  // namespace
@@ -232,7 +267,8 @@ int RunService(Invocation& invocation) {
   AddServiceOptions(invocation.app, options);
   CLI::App& app = invocation.app;
   app.add_option("--server", flags.server, "HOST:PORT of the server (default: as enrolled)");
-  app.add_option("--registry", flags.registry, "reg:FILE | hive:FILE[,FILE]");
+  app.add_option("--registry", flags.registry, "reg:FILE | hive:FILE[,FILE]")
+      ->check(CLI::Validator(WhyNoRegistry, ""));
   app.add_option("--facts", flags.facts, "what is known of the host: a YAML file");
   app.add_option("--check-seconds", check_seconds, "between full checks (default 300)")
       ->check(CLI::Range(1, 86400));

@@ -2,6 +2,7 @@
 #include "agent/state.h"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <limits>
 #include <system_error>
@@ -9,6 +10,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "core/base/status_macros.h"
 #include "core/reconcile/status.h"
 
@@ -24,6 +26,9 @@ constexpr absl::string_view kSchema = R"sql(
                        drifted_value TEXT NOT NULL, correcting INTEGER NOT NULL);
   CREATE TABLE event(sequence INTEGER PRIMARY KEY, event BLOB NOT NULL);
 )sql";
+
+constexpr absl::string_view kAgreed = "ALTER TABLE tracked ADD COLUMN agreed TEXT;";
+constexpr std::array<absl::string_view, 2> kSchemas = {kSchema, kAgreed};
 
 constexpr char kEpoch[] = "epoch";
 constexpr char kNextReport[] = "next-report";
@@ -90,6 +95,16 @@ void CompactSetting(std::vector<v1::DriftEvent> queue, std::vector<v1::DriftEven
   }
 }
 
+// In place of one that cannot be read: its status reads "unknown" until the next pass.
+v1::Finding UnknownFinding(absl::string_view key) {
+  v1::Finding finding;
+  const std::pair<absl::string_view, absl::string_view> parts =
+      absl::StrSplit(key, absl::MaxSplits(' ', 1));
+  finding.set_mode(parts.first == ModeWord(v1::MODE_AUDIT) ? v1::MODE_AUDIT : v1::MODE_ENFORCE);
+  finding.set_setting(std::string(parts.second));
+  return finding;
+}
+
 std::string NotRunYet(const std::string& path) {
   return absl::StrCat("there is nothing in ", path,
                       ": the agent has not run with this data folder yet: dumpwarden-agent run");
@@ -114,8 +129,8 @@ std::vector<v1::DriftEvent> CompactEvents(std::vector<v1::DriftEvent> events, st
 absl::StatusOr<std::unique_ptr<AgentState>> AgentState::Open(const std::string& path,
                                                              Random& random) {
   ASSIGN_OR_RETURN(std::unique_ptr<Database> db, Database::Open(path, Database::Durability::kFull));
-  RETURN_IF_ERROR(db->Migrate({kSchema}));
-  std::unique_ptr<AgentState> state(new AgentState(std::move(db)));
+  RETURN_IF_ERROR(db->Migrate({kSchemas.begin(), kSchemas.end()}));
+  std::unique_ptr<AgentState> state(new AgentState(std::move(db), kSchemas.size()));
   RETURN_IF_ERROR(state->MakeEpoch(random));
   RETURN_IF_ERROR(state->Load());
   return state;
@@ -130,8 +145,9 @@ absl::StatusOr<std::unique_ptr<AgentState>> AgentState::OpenReadOnly(const std::
   ASSIGN_OR_RETURN(Statement version, db->Prepare("PRAGMA user_version"));
   ASSIGN_OR_RETURN(const bool known, version.Step());
   if (!known || version.Int(0) == 0) return absl::NotFoundError(NotRunYet(path));
+  const std::int64_t schema = version.Int(0);
   version.Reset();
-  std::unique_ptr<AgentState> state(new AgentState(std::move(db)));
+  std::unique_ptr<AgentState> state(new AgentState(std::move(db), schema));
   RETURN_IF_ERROR(state->Load());
   return state;
 }
@@ -257,26 +273,35 @@ absl::Status AgentState::SetPolicyProblems(absl::string_view problems) {
 absl::StatusOr<TrackedSettings> AgentState::Tracked() {
   ASSIGN_OR_RETURN(
       Statement statement,
-      db_->Prepare("SELECT key, finding, drift, drifted_value, correcting FROM tracked"));
+      db_->Prepare(absl::StrCat("SELECT key, finding, drift, drifted_value, correcting, ",
+                                schema_ < 2 ? "NULL" : "agreed", " FROM tracked")));
   TrackedSettings tracked;
   while (true) {
     ASSIGN_OR_RETURN(const bool more, statement.Step());
     if (!more) return tracked;
-    TrackedSetting& setting = tracked[statement.Text(0)];
-    if (!setting.finding.ParseFromString(statement.Blob(1))) return Corrupt("finding");
+    const std::string key = statement.Text(0);
+    TrackedSetting& setting = tracked[key];
+    if (!setting.finding.ParseFromString(statement.Blob(1))) setting.finding = UnknownFinding(key);
     setting.drift = Unsigned(statement.Int(2));
     setting.drifted_value = statement.Text(3);
     setting.correcting = statement.Int(4) != 0;
+    if (!statement.IsNull(5)) setting.agreed = statement.Text(5);
   }
 }
 
 absl::Status AgentState::ReplaceTracked(const TrackedSettings& tracked) {
   RETURN_IF_ERROR(db_->Execute("DELETE FROM tracked"));
-  ASSIGN_OR_RETURN(Statement put, db_->Prepare("INSERT INTO tracked VALUES(?, ?, ?, ?, ?)"));
+  ASSIGN_OR_RETURN(Statement put, db_->Prepare("INSERT INTO tracked VALUES(?, ?, ?, ?, ?, ?)"));
   for (const auto& [key, setting] : tracked) {
     put.Bind(1, key).BindBlob(2, setting.finding.SerializeAsString());
     put.Bind(3, Signed(setting.drift)).Bind(4, setting.drifted_value);
-    RETURN_IF_ERROR(put.Bind(5, std::int64_t{setting.correcting}).Run());
+    put.Bind(5, std::int64_t{setting.correcting});
+    if (setting.agreed.has_value()) {
+      put.Bind(6, *setting.agreed);
+    } else {
+      put.BindNull(6);
+    }
+    RETURN_IF_ERROR(put.Run());
   }
   return absl::OkStatus();
 }
@@ -360,7 +385,7 @@ absl::StatusOr<std::optional<v1::Observation>> AgentState::BootSnapshot(absl::st
   if (!id.has_value() || *id != boot_id) return std::optional<v1::Observation>();
   ASSIGN_OR_RETURN(const std::optional<std::string> bytes, Get(kBootSnapshot));
   v1::Observation observation;
-  if (!bytes.has_value() || !observation.ParseFromString(*bytes)) return Corrupt("boot snapshot");
+  if (!bytes.has_value() || !observation.ParseFromString(*bytes)) observation.Clear();
   return std::optional<v1::Observation>(std::move(observation));
 }
 
@@ -381,9 +406,10 @@ absl::Status AgentState::SetReconnectWindow(absl::Duration window) {
   return PutInt(kWindow, absl::ToInt64Milliseconds(window));
 }
 
-absl::Status AgentState::ActAs(absl::string_view host_id) {
+absl::Status AgentState::ActAs(absl::string_view host_id, Random& random) {
   ASSIGN_OR_RETURN(const std::optional<std::string> before, Get(kHost));
   if (before == host_id) return absl::OkStatus();
+  if (before.has_value()) RETURN_IF_ERROR(BeginEpoch(random));
   return db_->Transaction([&]() -> absl::Status {
     ASSIGN_OR_RETURN(Statement forget, db_->Prepare("DELETE FROM fact WHERE key = ?"));
     if (before.has_value()) RETURN_IF_ERROR(forget.Bind(1, kWindow).Run());
@@ -411,14 +437,21 @@ absl::Status AgentState::SetConnected(absl::Time at) {
   });
 }
 
+absl::Status AgentState::PutNotConnected(absl::Time at) {
+  ASSIGN_OR_RETURN(const std::int64_t was_connected, GetInt(kConnected, 0));
+  ASSIGN_OR_RETURN(const std::optional<std::string> since, Get(kSince));
+  RETURN_IF_ERROR(PutInt(kConnected, 0));
+  if (was_connected == 0 && since.has_value()) return absl::OkStatus();
+  return PutInt(kSince, absl::ToUnixMillis(at));
+}
+
+absl::Status AgentState::SetNotConnected(absl::Time at) {
+  return db_->Transaction([&] { return PutNotConnected(at); });
+}
+
 absl::Status AgentState::SetDisconnected(absl::string_view why, absl::Time at) {
   return db_->Transaction([&]() -> absl::Status {
-    ASSIGN_OR_RETURN(const std::int64_t was_connected, GetInt(kConnected, 0));
-    ASSIGN_OR_RETURN(const std::optional<std::string> since, Get(kSince));
-    RETURN_IF_ERROR(PutInt(kConnected, 0));
-    if (was_connected != 0 || !since.has_value()) {
-      RETURN_IF_ERROR(PutInt(kSince, absl::ToUnixMillis(at)));
-    }
+    RETURN_IF_ERROR(PutNotConnected(at));
     RETURN_IF_ERROR(Put(kLastError, why));
     return PutInt(kLastErrorAt, absl::ToUnixMillis(at));
   });

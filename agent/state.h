@@ -47,6 +47,8 @@ struct TrackedSetting {
   std::uint64_t drift = 0;    // sequence of the open DRIFTED event; 0 = none
   std::string drifted_value;  // what the registry held then
   bool correcting = false;    // our own write may have happened since
+  // Configured when host and policy last agreed.
+  std::optional<std::string> agreed{};
 };
 using TrackedSettings = std::map<std::string, TrackedSetting>;  // by FindingKey
 
@@ -80,6 +82,7 @@ class AgentState {
   absl::StatusOr<std::string> PolicyProblems();
   absl::Status SetPolicyProblems(absl::string_view problems);
 
+  // A row that cannot be read is STATUS_UNSPECIFIED.
   absl::StatusOr<TrackedSettings> Tracked();
   // Replaces what is tracked and queues `events`, in one transaction.  More
   // than kMaxQueuedEvents are compacted: see CompactEvents.
@@ -101,6 +104,7 @@ class AgentState {
   absl::Status Acknowledge(std::uint64_t sequence, const HostState& state, std::uint64_t last_event,
                            absl::Time at);
 
+  // One that cannot be read is empty: what Windows read at this boot is not known then.
   absl::StatusOr<std::optional<v1::Observation>> BootSnapshot(absl::string_view boot_id);
   absl::Status SetBootSnapshot(absl::string_view boot_id, const v1::Observation& observation);
 
@@ -108,15 +112,18 @@ class AgentState {
   absl::Status SetReconnectWindow(absl::Duration window);
 
   // Under which identity the state goes on.  With another one than before, what the server said
-  // to the old one (come back rarely, say) no longer holds.
-  absl::Status ActAs(absl::string_view host_id);
+  // to the old one (come back rarely, say) no longer holds, and an epoch begins.
+  absl::Status ActAs(absl::string_view host_id, Random& random);
 
   absl::StatusOr<ConnectionState> Connection();
   absl::Status SetConnected(absl::Time at);
   absl::Status SetDisconnected(absl::string_view why, absl::Time at);
+  // Not connected, and for no reason that is worth telling: the last error stays.
+  absl::Status SetNotConnected(absl::Time at);
 
  private:
-  explicit AgentState(std::unique_ptr<Database> db) : db_(std::move(db)) {}
+  AgentState(std::unique_ptr<Database> db, std::int64_t schema)
+      : db_(std::move(db)), schema_(schema) {}
   absl::Status Load();
   absl::Status MakeEpoch(Random& random);
   absl::StatusOr<std::optional<std::string>> Get(absl::string_view key);
@@ -124,11 +131,13 @@ class AgentState {
   absl::StatusOr<absl::Time> GetTime(absl::string_view key);
   absl::Status Put(absl::string_view key, absl::string_view value);
   absl::Status PutInt(absl::string_view key, std::int64_t value);
+  absl::Status PutNotConnected(absl::Time at);
   absl::Status ReplaceTracked(const TrackedSettings& tracked);
   absl::Status QueueEvents(const std::vector<v1::DriftEvent>& events);
   absl::Status CompactQueue();
 
   std::unique_ptr<Database> db_;
+  std::int64_t schema_;  // of the file: an earlier one only when it is looked at
   std::string epoch_;
   std::uint64_t next_event_ = 1;
   std::uint64_t next_report_ = 1;

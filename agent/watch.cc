@@ -9,6 +9,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstddef>
@@ -26,10 +27,17 @@
 namespace dumpwarden {
 namespace {
 
-// A name that appears, vanishes or was written and closed.  Not IN_MODIFY: half
-// a file is nothing to look at.
-constexpr std::uint32_t kChanges =
-    IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR;
+// A name that appears, vanishes or was written and closed.  IN_CREATE for link(2), which gives no
+// other event.  Not IN_MODIFY: half a file is nothing to look at.
+constexpr std::uint32_t kChanges = IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM |
+                                   IN_DELETE | IN_MOVE_SELF | IN_DELETE_SELF | IN_ONLYDIR;
+// The folder itself is no longer what the path names, or no longer watched.
+constexpr std::uint32_t kFolderChanges = IN_MOVE_SELF | IN_DELETE_SELF | IN_UNMOUNT | IN_IGNORED;
+
+// How often the paths are looked up again: soon while one names no folder; and once in a while,
+// because a folder further up may be replaced too, of which inotify says nothing.
+constexpr int kSoonMillis = 1000;
+constexpr int kNowAndThenMillis = 60 * 1000;
 
 absl::Status SystemError(absl::string_view what) {
   return absl::ErrnoToStatus(errno, absl::StrCat("cannot ", what));
@@ -57,6 +65,12 @@ sigset_t StopSignals() {
   return signals;
 }
 
+struct WatchedFolder {
+  std::string path;
+  int watch = -1;                            // inotify's; negative while there is no such folder
+  std::map<std::string, std::string> files;  // name -> as given
+};
+
 class PosixWatch : public Watch {
  public:
   explicit PosixWatch(WatchEvents events) : events_(std::move(events)) {}
@@ -69,27 +83,45 @@ class PosixWatch : public Watch {
   absl::Status Start(const std::vector<std::string>& files);
 
  private:
+  void AddFile(const std::string& file);
+  int WatchFolder(const WatchedFolder& folder) const;
   void Run();
+  int Patience() const;
+  // Watches what the paths name now; what is another folder than before has changed.
+  void Renew();
   void ReadChanges();
+  void TellAll(const WatchedFolder& folder);
   void Tell(const inotify_event& event, const char* name);
 
   WatchEvents events_;
   Descriptor changes_{inotify_init1(IN_NONBLOCK | IN_CLOEXEC)};
   Descriptor end_{eventfd(0, EFD_CLOEXEC)};
   std::unique_ptr<Descriptor> signals_;
-  std::map<int, std::map<std::string, std::string>> watched_;  // watch -> name -> file as given
+  std::vector<WatchedFolder> folders_;
   std::thread thread_;
 };
+
+void PosixWatch::AddFile(const std::string& file) {
+  const std::string path = FolderOf(file);
+  const std::size_t slash = file.rfind('/');
+  const std::string name = slash == std::string::npos ? file : file.substr(slash + 1);
+  const auto same = [&](const WatchedFolder& folder) { return folder.path == path; };
+  auto folder = std::find_if(folders_.begin(), folders_.end(), same);
+  if (folder == folders_.end()) folder = folders_.insert(folder, WatchedFolder{path, -1, {}});
+  folder->files[name] = file;
+}
+
+int PosixWatch::WatchFolder(const WatchedFolder& folder) const {
+  return inotify_add_watch(changes_.get(), folder.path.c_str(), kChanges);
+}
 
 absl::Status PosixWatch::Start(const std::vector<std::string>& files) {
   if (changes_.get() < 0) return SystemError("watch files (inotify)");
   if (end_.get() < 0) return SystemError("make an eventfd");
-  for (const std::string& file : files) {
-    const std::string folder = FolderOf(file);
-    const int watch = inotify_add_watch(changes_.get(), folder.c_str(), kChanges);
-    if (watch < 0) return SystemError(absl::StrCat("watch the folder ", folder));
-    const std::size_t slash = file.rfind('/');
-    watched_[watch][slash == std::string::npos ? file : file.substr(slash + 1)] = file;
+  for (const std::string& file : files) AddFile(file);
+  for (WatchedFolder& folder : folders_) {
+    folder.watch = WatchFolder(folder);
+    if (folder.watch < 0) return SystemError(absl::StrCat("watch the folder ", folder.path));
   }
   const sigset_t signals = StopSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
@@ -103,16 +135,31 @@ void PosixWatch::Run() {
   std::array<pollfd, 3> ready = {pollfd{changes_.get(), POLLIN, 0},
                                  pollfd{signals_->get(), POLLIN, 0}, pollfd{end_.get(), POLLIN, 0}};
   while (true) {
-    if (poll(ready.data(), ready.size(), -1) < 0) {
-      if (errno == EINTR) continue;
-      return events_.stop();
-    }
+    const int events = poll(ready.data(), ready.size(), Patience());
+    if (events < 0 && errno == EINTR) continue;
+    if (events < 0) return events_.stop();
+    if (events == 0) Renew();
     if (ready[2].revents != 0) return;
     if (ready[1].revents != 0) {
       signalfd_siginfo info;
       if (read(signals_->get(), &info, sizeof info) == sizeof info) events_.stop();
     }
     if (ready[0].revents != 0) ReadChanges();
+  }
+}
+
+int PosixWatch::Patience() const {
+  const bool lost = std::any_of(folders_.begin(), folders_.end(),
+                                [](const WatchedFolder& folder) { return folder.watch < 0; });
+  return lost ? kSoonMillis : kNowAndThenMillis;
+}
+
+void PosixWatch::Renew() {
+  for (WatchedFolder& folder : folders_) {
+    const int before = std::exchange(folder.watch, WatchFolder(folder));
+    if (folder.watch == before) continue;
+    if (before >= 0) inotify_rm_watch(changes_.get(), before);
+    TellAll(folder);
   }
 }
 
@@ -131,14 +178,24 @@ void PosixWatch::ReadChanges() {
   }
 }
 
+void PosixWatch::TellAll(const WatchedFolder& folder) {
+  for (const auto& [name, file] : folder.files) events_.changed(file);
+}
+
 void PosixWatch::Tell(const inotify_event& event, const char* name) {
-  for (const auto& [watch, names] : watched_) {
-    const bool all = (event.mask & IN_Q_OVERFLOW) != 0;  // what was lost may be anything
-    if (!all && watch != event.wd) continue;
-    for (const auto& [known, file] : names) {
-      if (all || (event.len > 0 && known == name)) events_.changed(file);
+  const bool all = (event.mask & IN_Q_OVERFLOW) != 0;  // what was lost may be anything
+  bool replaced = all;
+  for (const WatchedFolder& folder : folders_) {
+    if (!all && folder.watch != event.wd) continue;
+    if (all || (event.mask & kFolderChanges) != 0) {
+      TellAll(folder);
+      replaced = true;
+    } else if (event.len > 0) {
+      const auto file = folder.files.find(name);
+      if (file != folder.files.end()) events_.changed(file->second);
     }
   }
+  if (replaced) Renew();
 }
 
 }  // namespace

@@ -26,7 +26,8 @@ struct WatchEvents {
 
 // To be called before other threads are made, which inherit the blocked
 // signals.  Files are replaced rather than written, so their folders are
-// watched.
+// watched; a folder that is replaced itself is watched anew, and all its files
+// count as changed then.
 absl::StatusOr<std::unique_ptr<Watch>> MakeWatch(const std::vector<std::string>& files,
                                                  WatchEvents events);
 

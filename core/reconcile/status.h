@@ -19,7 +19,9 @@ absl::string_view ModeWord(v1::Mode mode);          // "enforce"
 v1::Status Worse(v1::Status a, v1::Status b);
 v1::Status WorstOf(std::span<const v1::Finding> findings);  // compliant when there are none
 
-// Counts as 2 with --detailed-exitcode: blocked to pending-reboot.
+// Counts as 2 with --detailed-exitcode: blocked to pending-reboot.  Error does not: it is a
+// failure,
+// 1.  Ask it of each finding, because the worst may be such an error.
 bool NeedsAttention(v1::Status status);
 
 }  // namespace dumpwarden

@@ -17,261 +17,9 @@ namespace dumpwarden {
 namespace {
 
 using ::testing::Contains;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-
-Document Reboot(std::uint64_t version, const std::string& value,
-                const std::string& mode = "enforce") {
-  return {"base", version, PolicyYaml("base", "dump.auto-reboot", value, mode)};
-}
-Document DumpType(std::uint64_t version, const std::string& value) {
-  return {"base", version, PolicyYaml("base", "dump.type", value)};
-}
-
-std::vector<v1::DriftEvent::Kind> Kinds(const std::vector<v1::DriftEvent>& events) {
-  std::vector<v1::DriftEvent::Kind> kinds;
-  for (const v1::DriftEvent& event : events) kinds.push_back(event.kind());
-  return kinds;
-}
-
-constexpr auto kDrifted = v1::DriftEvent::KIND_DRIFTED;
-constexpr auto kCorrected = v1::DriftEvent::KIND_CORRECTED;
-constexpr auto kResolved = v1::DriftEvent::KIND_RESOLVED;
-
-// A host whose policy is in force and acknowledged: quiet.
-void Settle(AgentRig& rig, const std::vector<Document>& documents) {
-  rig.Connect();
-  rig.Push(documents);
-  for (int i = 0; i < 5; ++i) {
-    rig.Pass(absl::Milliseconds(300));
-    for (const v1::Report& report : rig.TakeReports()) rig.Acknowledge(report);
-  }
-  rig.registry.ClearLog();
-}
-
-// --- Reconcile
-
-TEST(Agent, CorrectsDriftOnceAndTellsOldAndNew) {
-  AgentRig rig;
-  Settle(rig, {Reboot(1, "on")});
-  ASSERT_THAT(rig.Events(), IsEmpty());
-
-  rig.Change("AutoReboot", 0);
-  EXPECT_EQ(rig.Cell("AutoReboot"), 1u);
-  const std::vector<v1::DriftEvent> events = rig.Events();
-  ASSERT_THAT(Kinds(events), ElementsAre(kDrifted, kCorrected));
-  EXPECT_EQ(events[0].old_value(), "on");
-  EXPECT_EQ(events[0].new_value(), "off");
-  EXPECT_EQ(events[0].desired(), "on");
-  EXPECT_EQ(events[0].policy(), "base");
-  EXPECT_EQ(events[1].drift_sequence(), events[0].sequence());
-  EXPECT_EQ(events[1].old_value(), "off");
-  EXPECT_EQ(events[1].new_value(), "on");
-  EXPECT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_CORRECTED);
-
-  // Our own write wakes the watch: nothing more happens.
-  rig.core->OnRegistryChanged();
-  rig.Pass(absl::Seconds(1));
-  EXPECT_THAT(rig.Events(), SizeIs(2));
-  EXPECT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_CORRECTED);
-  rig.Pass(absl::Minutes(6));
-  EXPECT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_COMPLIANT);
-}
-
-TEST(Agent, WritesNothingOnAHostThatMatches) {
-  AgentRig rig;
-  Settle(rig, {Reboot(1, "on")});
-  const int changes = rig.vfs.changes();
-  rig.Pass(absl::Hours(1));
-  EXPECT_THAT(rig.registry.log(), IsEmpty());
-  EXPECT_EQ(rig.vfs.changes(), changes);
-}
-
-TEST(Agent, ReportsDriftWithinTwoSeconds) {
-  AgentRig rig;
-  Settle(rig, {Reboot(1, "on")});
-  rig.TakeReports();
-  rig.registry.Set(kCrashKey, "AutoReboot", DwordValue(0));
-  rig.core->OnRegistryChanged();
-  rig.Pass(absl::Milliseconds(300));
-  const std::vector<v1::Report> reports = rig.TakeReports();
-  ASSERT_THAT(reports, SizeIs(1));
-  EXPECT_FALSE(reports[0].full());
-  EXPECT_EQ(reports[0].events_size(), 2);
-}
-
-TEST(Agent, FirstPolicyFindsDriftThatItNeverSawBefore) {
-  AgentRig rig;
-  rig.registry.Set(kCrashKey, "AutoReboot", DwordValue(0));
-  Settle(rig, {});
-  rig.Push({Reboot(1, "on")});
-  const std::vector<v1::DriftEvent> events = rig.Events();
-  ASSERT_THAT(Kinds(events), ElementsAre(kDrifted, kCorrected));
-  EXPECT_EQ(events[0].old_value(), "");
-  EXPECT_EQ(events[0].new_value(), "off");
-}
-
-TEST(Agent, AuditLeavesTheValueAndTellsEachFurtherChange) {
-  AgentRig rig;
-  Settle(rig, {{"base", 1, PolicyYaml("base", "dump.type", "kernel", "audit")}});
-  rig.Change("CrashDumpEnabled", 3);
-  EXPECT_EQ(rig.Cell("CrashDumpEnabled"), 3u);
-  EXPECT_EQ(rig.FindingOf("dump.type").status(), v1::STATUS_DRIFTED);
-  rig.Pass(absl::Minutes(11));
-  ASSERT_THAT(Kinds(rig.Events()), ElementsAre(kDrifted));
-  rig.Change("CrashDumpEnabled", 7);
-  // One drift is over and another begins: no drift stays open for ever.
-  ASSERT_THAT(Kinds(rig.Events()), ElementsAre(kDrifted, kResolved, kDrifted));
-  EXPECT_EQ(rig.Events()[1].drift_sequence(), rig.Events()[0].sequence());
-  EXPECT_EQ(rig.Events()[2].old_value(), "small");
-  EXPECT_EQ(rig.Events()[2].new_value(), "automatic");
-  rig.Change("CrashDumpEnabled", 2);
-  ASSERT_THAT(Kinds(rig.Events()), ElementsAre(kDrifted, kResolved, kDrifted, kResolved));
-  EXPECT_EQ(rig.Events()[3].drift_sequence(), rig.Events()[2].sequence());
-  EXPECT_THAT(rig.registry.log(), IsEmpty());
-}
-
-TEST(Agent, DriftOfASettingThatNobodyManagesAnyMoreIsOver) {
-  AgentRig rig;
-  Settle(rig, {{"base", 1, PolicyYaml("base", "dump.type", "kernel", "audit")}});
-  rig.Change("CrashDumpEnabled", 3);
-  rig.Push({Reboot(2, "on")});
-  ASSERT_THAT(Kinds(rig.Events()), ElementsAre(kDrifted, kResolved));
-  EXPECT_EQ(rig.Events()[1].drift_sequence(), rig.Events()[0].sequence());
-}
-
-TEST(Agent, WhatNeedsARestartIsPendingUntilTheBootChanges) {
-  AgentRig rig;
-  Settle(rig, {DumpType(1, "small")});
-  EXPECT_EQ(rig.Cell("CrashDumpEnabled"), 3u);
-  EXPECT_EQ(rig.FindingOf("dump.type").status(), v1::STATUS_PENDING_REBOOT);
-  rig.Restart();  // the process, not the host
-  EXPECT_EQ(rig.FindingOf("dump.type").status(), v1::STATUS_PENDING_REBOOT);
-  rig.facts.mutable_boot()->set_id("boot-2");
-  rig.Restart();
-  EXPECT_EQ(rig.FindingOf("dump.type").status(), v1::STATUS_COMPLIANT);
-}
-
-TEST(Agent, ABootThatTheFactsTellWhileItRunsCountsToo) {
-  AgentRig rig;
-  Settle(rig, {DumpType(1, "small")});
-  rig.facts.mutable_boot()->set_id("boot-2");
-  rig.core->OnFactsChanged(rig.facts);
-  EXPECT_EQ(rig.FindingOf("dump.type").status(), v1::STATUS_COMPLIANT);
-}
-
-TEST(Agent, AKillBetweenRecordAndWriteNeitherLosesNorDoublesTheDrift) {
-  Faults faults;
-  AgentRig rig;
-  Settle(rig, {Reboot(1, "on")});
-  rig.registry.Set(kCrashKey, "AutoReboot", DwordValue(0));
-  // Nothing after the record succeeds: as if killed there.
-  rig.vfs.UseFaults(faults);
-  faults.FailFrom(1);
-  rig.core->OnRegistryChanged();
-  rig.Pass(absl::Milliseconds(100));
-  ASSERT_THAT(Kinds(rig.Events()), ElementsAre(kDrifted));
-  faults.Clear();
-  rig.Restart();
-  EXPECT_EQ(rig.Cell("AutoReboot"), 1u);
-  EXPECT_THAT(Kinds(rig.Events()), ElementsAre(kDrifted, kCorrected));
-}
-
-TEST(Agent, AKillBetweenWriteAndEventIsACorrectionAllTheSame) {
-  AgentRig rig;
-  Settle(rig, {Reboot(1, "on")});
-  TrackedSettings tracked = *rig.state->Tracked();
-  TrackedSetting& setting = tracked["enforce dump.auto-reboot"];
-  v1::DriftEvent drifted;
-  drifted.set_sequence(rig.state->next_event());
-  drifted.set_kind(kDrifted);
-  drifted.set_setting("dump.auto-reboot");
-  drifted.set_mode(v1::MODE_ENFORCE);
-  setting.drift = drifted.sequence();
-  setting.drifted_value = "off";
-  setting.correcting = true;
-  ASSERT_THAT(rig.state->Record(tracked, {drifted}), IsOk());
-  rig.Restart();
-  EXPECT_THAT(Kinds(rig.Events()), ElementsAre(kDrifted, kCorrected));
-}
-
-TEST(Agent, AFailedApplyIsAnErrorUntilTheNextFullCheck) {
-  AgentRig rig;
-  Settle(rig, {Reboot(1, "on")});
-  rig.registry.IgnoreWritesOf(kCrashKey, "AutoReboot");
-  rig.Change("AutoReboot", 0);
-  EXPECT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_ERROR);
-  EXPECT_NE(rig.FindingOf("dump.auto-reboot").reason(), "");
-  const std::size_t writes = rig.registry.log().size();
-  for (int i = 0; i < 20; ++i) {
-    rig.core->OnRegistryChanged();
-    rig.Pass(absl::Seconds(1));
-  }
-  EXPECT_EQ(rig.registry.log().size(), writes) << "a hot loop";
-  EXPECT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_ERROR);
-  rig.registry.IgnoreWritesOf(kCrashKey, "nothing");
-  rig.Pass(absl::Minutes(5));
-  EXPECT_EQ(rig.Cell("AutoReboot"), 1u);
-  EXPECT_THAT(Kinds(rig.Events()), ElementsAre(kDrifted, kCorrected));
-}
-
-TEST(Agent, DoesNotWearOutTheDiskAgainstAnotherWriter) {
-  AgentRig rig;
-  Settle(rig, {Reboot(1, "on")});
-  for (int i = 0; i < 30; ++i) rig.Change("AutoReboot", 0);
-  EXPECT_EQ(rig.Cell("AutoReboot"), 0u);
-  EXPECT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_DRIFTED);
-  EXPECT_THAT(rig.FindingOf("dump.auto-reboot").reason(), HasSubstr("full check"));
-  int corrections = 0;
-  for (const v1::DriftEvent& event : rig.Events()) corrections += event.kind() == kCorrected;
-  EXPECT_EQ(corrections, 10);
-  rig.Pass(absl::Minutes(5));
-  EXPECT_EQ(rig.Cell("AutoReboot"), 1u);
-}
-
-// It took its own work for another's after ten policies in a minute.
-TEST(Agent, FollowsPoliciesHoweverFastTheyCome) {
-  AgentRig rig;
-  Settle(rig, {Reboot(1, "on")});
-  for (std::uint64_t version = 2; version < 30; ++version) {
-    const bool on = version % 2 == 0;
-    rig.Push({Reboot(version, on ? "on" : "off")});
-    rig.Pass(absl::Milliseconds(300));
-    EXPECT_EQ(rig.Cell("AutoReboot"), on ? 1u : 0u) << "version " << version;
-  }
-}
-
-TEST(Agent, AloneItGoesOnEnforcingTheLastGoodPolicies) {
-  AgentRig rig;
-  Settle(rig, {Reboot(1, "on")});
-  rig.Disconnect();
-  rig.Restart();
-  rig.Change("AutoReboot", 0);
-  EXPECT_EQ(rig.Cell("AutoReboot"), 1u);
-  EXPECT_THAT(rig.Events(), SizeIs(2));
-  rig.Connect();
-  const std::vector<v1::Report> reports = rig.TakeReports();
-  ASSERT_THAT(reports, SizeIs(1));
-  EXPECT_EQ(reports[0].events_size(), 2);
-}
-
-TEST(Agent, AnUnreadableRegistryIsAFindingAndNoDrift) {
-  AgentRig rig;
-  Settle(rig, {Reboot(1, "on")});
-  Faults faults;
-  rig.registry.UseFaults(faults);
-  faults.FailFrom(1);
-  rig.core->OnRegistryChanged();
-  rig.Pass(absl::Seconds(1));
-  EXPECT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_ERROR);
-  faults.Clear();
-  rig.core->OnRegistryChanged();
-  rig.Pass(absl::Seconds(1));
-  EXPECT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_COMPLIANT);
-  EXPECT_THAT(rig.Events(), IsEmpty());
-}
 
 // --- Policies
 
@@ -333,6 +81,8 @@ TEST(Agent, AHostileServerFillsNeitherMemoryNorLog) {
   const int disconnects = rig.link.disconnects;
   for (int i = 0; i < 3; ++i) rig.core->OnMessage(invalid);
   EXPECT_EQ(rig.link.disconnects, disconnects + 1);
+  rig.Disconnect();
+  rig.Connect();
   rig.Push({Reboot(7, "off")});
   EXPECT_EQ(rig.Cell("AutoReboot"), 0u);
   EXPECT_THAT(*rig.state->PolicyProblems(), IsEmpty());
@@ -580,18 +330,29 @@ TEST(Agent, SplitsManyEventsOverReportsAndLosesNone) {
   EXPECT_EQ(seen, 2502);
 }
 
+void AnswerCheckIn(AgentRig& rig, const v1::CheckIn& check_in) {
+  v1::Report stored;
+  stored.set_epoch(rig.state->epoch());
+  stored.set_sequence(check_in.sequence());
+  rig.Acknowledge(stored);
+}
+
 TEST(Agent, ChecksInWithDigestsAndSpreadsTheTime) {
   AgentRig rig;
   Settle(rig, {Reboot(1, "on")});
-  rig.link.sent.clear();
-  rig.Pass(absl::Minutes(10));
   int count = 0;
-  for (const v1::AgentMessage& message : rig.link.sent) {
-    if (!message.has_check_in()) continue;
-    ++count;
-    EXPECT_EQ(message.check_in().sequence(), rig.state->acknowledged());
-    EXPECT_EQ(message.check_in().state_digest(), StateDigest(rig.core->current()));
+  for (int i = 0; i < 20; ++i) {
+    rig.link.sent.clear();
+    rig.Pass(absl::Seconds(30));
+    for (const v1::AgentMessage& message : rig.link.sent) {
+      if (!message.has_check_in()) continue;
+      ++count;
+      EXPECT_EQ(message.check_in().sequence(), rig.state->acknowledged());
+      EXPECT_EQ(message.check_in().state_digest(), StateDigest(rig.core->current()));
+      AnswerCheckIn(rig, message.check_in());
+    }
   }
+  EXPECT_EQ(rig.link.disconnects, 0);
   EXPECT_GE(count, 8);
   EXPECT_LE(count, 12);
 }
@@ -668,6 +429,56 @@ TEST(Agent, HangsUpOnAServerThatDoesNotAnswer) {
   EXPECT_EQ(rig.link.disconnects, 0);
   rig.Pass(absl::Seconds(2));
   EXPECT_EQ(rig.link.disconnects, 1);
+}
+
+// A server that had stopped to answer was taken for a quiet one for ever.
+TEST(Agent, HangsUpOnAServerThatAnswersNoCheckIn) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  rig.Pass(absl::Seconds(47));
+  EXPECT_EQ(rig.link.disconnects, 0);
+  rig.Pass(absl::Minutes(2) + absl::Seconds(26));
+  EXPECT_EQ(rig.link.disconnects, 1);
+  rig.Disconnect();
+  EXPECT_THAT(rig.state->Connection()->last_error, HasSubstr("does not answer"));
+}
+
+TEST(Agent, EnrolledAnewItComesAsAnotherHostAtOnce) {
+  AgentRig rig;
+  ASSERT_THAT(rig.state->ActAs("first", rig.random), IsOk());
+  Settle(rig, {Reboot(1, "on")});
+  rig.TakeReports();
+  const std::string epoch = rig.state->epoch();
+  rig.core->OnEnrolledAnew("second");
+  rig.facts.mutable_labels()->insert({"role", "sql"});
+  rig.core->OnFactsChanged(rig.facts);
+  EXPECT_EQ(rig.link.disconnects, 1);
+  EXPECT_NE(rig.state->epoch(), epoch);
+  rig.SendSet({Reboot(2, "off")});
+  rig.Change("AutoReboot", 0);
+  rig.Pass(absl::Seconds(1));
+  EXPECT_THAT(rig.link.sent, IsEmpty()) << "nothing of the second goes to the session of the first";
+  EXPECT_EQ(rig.Cell("AutoReboot"), 1u);
+  rig.Disconnect();
+  rig.Connect();
+  EXPECT_EQ(rig.link.sent.front().hello().epoch(), rig.state->epoch());
+  const std::vector<v1::Report> reports = rig.TakeReports();
+  ASSERT_THAT(reports, SizeIs(1));
+  EXPECT_TRUE(reports[0].full());
+  EXPECT_EQ(reports[0].events_size(), 2);
+}
+
+TEST(Agent, EnrolledAnewItDialsThoughTheFirstWasTurnedAway) {
+  AgentRig rig;
+  Settle(rig, {});
+  v1::ServerMessage goodbye;
+  goodbye.mutable_goodbye()->set_reason(v1::Goodbye::REASON_REVOKED);
+  rig.core->OnMessage(goodbye);
+  rig.Disconnect();
+  const int dialled = rig.link.connects;
+  rig.core->OnEnrolledAnew("second");
+  rig.Pass(absl::Seconds(1));
+  EXPECT_EQ(rig.link.connects, dialled + 1);
 }
 
 TEST(Agent, SendsFactsWithoutMountsWhenAskedAndWhenTheyChange) {

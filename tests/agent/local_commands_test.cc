@@ -140,6 +140,30 @@ TEST_F(LocalCommands, ApplyThenRestoreEndsWhereItBegan) {
   EXPECT_THAT(ReadAll(File("host.reg")), HasSubstr("\"FilterPages\"=dword:00000001"));
 }
 
+// A hive whose DumpFile points outside the file.
+std::string DamagedHive() {
+  std::string hive = ReadAll(DUMPWARDEN_SOURCE_DIR "/tests/golden/hives/minimal.hive");
+  const std::size_t name = hive.find("DumpFile");
+  hive.replace(name - 12, 4, "\xf0\xff\xff\x0f");
+  return hive;
+}
+
+// Both exited 0, so that a script took a host for good that nobody could look at.
+TEST_F(LocalCommands, WhatCannotBeReadExitsOneAndIsPrintedAllTheSame) {
+  WriteAll(File("SYSTEM"), DamagedHive());
+  WriteAll(File("q.yaml"),
+           Policy("q", "  settings: { dump.file: 'C:\\D\\M.DMP', dump.auto-reboot: on }\n"));
+  for (const char* verb : {"plan", "apply"}) {
+    SCOPED_TRACE(verb);
+    const Finished done = Do({verb, "-f", File("q.yaml"), "--registry", "hive:" + File("SYSTEM"),
+                              "--facts", File("facts.yaml"), "-o", "json", "--detailed-exitcode"});
+    EXPECT_EQ(done.exit_code, 1);
+    EXPECT_THAT(done.err, HasSubstr("could not be read or written: dump.file"));
+    EXPECT_THAT(done.out, HasSubstr("\"error\""));
+    EXPECT_TRUE(Json::accept(done.out));
+  }
+}
+
 TEST_F(LocalCommands, BadInputExitsOneAndBadUsageSixtyFour) {
   WriteAll(File("bad.yaml"), Policy("bad", "  settings: { dump.typ: kernel }\n"));
   const Finished bad = On({"apply", "-f", File("bad.yaml")});
@@ -149,7 +173,11 @@ TEST_F(LocalCommands, BadInputExitsOneAndBadUsageSixtyFour) {
   EXPECT_EQ(On({"plan", "-f", File("absent.yaml")}).exit_code, 1);
   EXPECT_EQ(On({"plan", "-f", File("p.yaml"), "-f", File("p.yaml")}).exit_code, 1);
   EXPECT_EQ(On({"restore", File("absent.reg")}).exit_code, 1);
-  EXPECT_EQ(Do({"observe", "--registry", "nonsense"}).exit_code, 1);
+  for (const char* registry : {"nonsense", "reg:", "file:host.reg"}) {
+    const Finished usage = Do({"plan", "-f", File("p.yaml"), "--registry", registry});
+    EXPECT_EQ(usage.exit_code, 64) << registry;
+    EXPECT_THAT(usage.err, HasSubstr("reg:FILE"));
+  }
   EXPECT_EQ(On({"plan"}).exit_code, 64);
   EXPECT_EQ(On({"observe", "-o", "xml"}).exit_code, 64);
   EXPECT_EQ(ReadAll(File("host.reg")), kRegistry);

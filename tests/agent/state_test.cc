@@ -59,14 +59,17 @@ TEST_F(State, KeepsItsEpochAndNeverGivesAReportNumberTwice) {
   EXPECT_NE(anew->epoch(), epoch);
 }
 
-TEST_F(State, ForgetsTheWindowOfAnIdentityThatWasReplaced) {
-  ASSERT_THAT(state->ActAs("first"), IsOk());
+TEST_F(State, AnotherIdentityForgetsTheWindowAndBeginsAnEpoch) {
+  ASSERT_THAT(state->ActAs("first", *random), IsOk());
   ASSERT_THAT(state->SetReconnectWindow(absl::Minutes(15)), IsOk());
-  ASSERT_THAT(state->ActAs("first"), IsOk());
+  const std::string epoch = state->epoch();
+  ASSERT_THAT(state->ActAs("first", *random), IsOk());
   EXPECT_EQ(*state->ReconnectWindow(absl::Seconds(1)), absl::Minutes(15));
-  ASSERT_THAT(state->ActAs("second"), IsOk());
+  EXPECT_EQ(state->epoch(), epoch);
+  ASSERT_THAT(state->ActAs("second", *random), IsOk());
   Reopen();
   EXPECT_EQ(*state->ReconnectWindow(absl::Seconds(1)), absl::Seconds(1));
+  EXPECT_NE(state->epoch(), epoch);
 }
 
 TEST_F(State, KeepsPoliciesAndTheHighestVersionEverSeen) {
@@ -108,6 +111,62 @@ TEST_F(State, KeepsWhatIsTrackedAndEventsUntilTheyAreAcknowledged) {
   ASSERT_THAT(*state->Events(10), SizeIs(1));
   EXPECT_EQ(state->Events(10)->front().sequence(), 3u);
   EXPECT_EQ(state->next_event(), 4u);
+}
+
+constexpr char kFirstSchema[] = R"sql(
+  CREATE TABLE fact(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+  CREATE TABLE policy(name TEXT PRIMARY KEY, version INTEGER NOT NULL, digest BLOB NOT NULL,
+                      yaml BLOB NOT NULL);
+  CREATE TABLE policy_seen(name TEXT PRIMARY KEY, version INTEGER NOT NULL, digest BLOB NOT NULL);
+  CREATE TABLE tracked(key TEXT PRIMARY KEY, finding BLOB NOT NULL, drift INTEGER NOT NULL,
+                       drifted_value TEXT NOT NULL, correcting INTEGER NOT NULL);
+  CREATE TABLE event(sequence INTEGER PRIMARY KEY, event BLOB NOT NULL);
+  INSERT INTO fact VALUES('epoch', '0123456789abcdef');
+  INSERT INTO tracked VALUES('enforce dump.type', '', 7, 'small', 1);
+  PRAGMA user_version = 1;
+)sql";
+
+TEST_F(State, OpensAFileOfTheFirstSchema) {
+  const std::string path = folder.File("first.db");
+  {
+    ASSERT_OK_AND_ASSIGN(const auto db, Database::Open(path, Database::Durability::kFull));
+    ASSERT_THAT(db->Execute(kFirstSchema), IsOk());
+  }
+  {
+    ASSERT_OK_AND_ASSIGN(const auto looked, AgentState::OpenReadOnly(path));
+    EXPECT_THAT(*looked->Tracked(), SizeIs(1)) << "the status command, before the first run";
+  }
+  ASSERT_OK_AND_ASSIGN(const auto migrated, AgentState::Open(path, *random));
+  EXPECT_EQ(migrated->epoch(), "0123456789abcdef");
+  ASSERT_OK_AND_ASSIGN(TrackedSettings tracked, migrated->Tracked());
+  TrackedSetting& setting = tracked.at("enforce dump.type");
+  EXPECT_EQ(setting.drift, 7u);
+  EXPECT_EQ(setting.drifted_value, "small");
+  EXPECT_EQ(setting.agreed, std::nullopt);
+  setting.agreed = "kernel";
+  ASSERT_THAT(migrated->Record(tracked, {}), IsOk());
+  EXPECT_EQ(migrated->Tracked()->at("enforce dump.type").agreed, "kernel");
+}
+
+// Such a row kept the agent from starting.
+TEST_F(State, ARowThatCannotBeReadIsUnknownAndKeepsItsDrift) {
+  TrackedSettings tracked;
+  tracked["audit dump.type"].drift = 4;
+  ASSERT_THAT(state->Record(tracked, {}), IsOk());
+  state.reset();
+  {
+    ASSERT_OK_AND_ASSIGN(const auto db,
+                         Database::Open(folder.File("state.db"), Database::Durability::kFull));
+    ASSERT_THAT(db->Execute("UPDATE tracked SET finding = x'4203ff6162'"), IsOk());
+  }
+  Reopen();
+  ASSERT_OK_AND_ASSIGN(const TrackedSettings kept, state->Tracked());
+  ASSERT_TRUE(kept.contains("audit dump.type"));
+  const TrackedSetting& setting = kept.at("audit dump.type");
+  EXPECT_EQ(setting.drift, 4u);
+  EXPECT_EQ(setting.finding.setting(), "dump.type");
+  EXPECT_EQ(setting.finding.mode(), v1::MODE_AUDIT);
+  EXPECT_EQ(setting.finding.status(), v1::STATUS_UNSPECIFIED);
 }
 
 TEST_F(State, CompactsAQueueThatGrowsTooLong) {
@@ -215,6 +274,20 @@ TEST_F(State, RemembersHowTheConnectionStands) {
   EXPECT_EQ(connection.since, absl::FromUnixSeconds(20));
   EXPECT_EQ(connection.last_error, "again");
   EXPECT_EQ(connection.last_error_at, absl::FromUnixSeconds(30));
+}
+
+// Status said "last error: stopped" of an agent that had been refused for days.
+TEST_F(State, AStopKeepsTheLastError) {
+  ASSERT_THAT(state->SetConnected(absl::FromUnixSeconds(10)), IsOk());
+  ASSERT_THAT(state->SetNotConnected(absl::FromUnixSeconds(15)), IsOk());
+  EXPECT_EQ(state->Connection()->since, absl::FromUnixSeconds(15));
+  ASSERT_THAT(state->SetDisconnected("refused", absl::FromUnixSeconds(20)), IsOk());
+  ASSERT_THAT(state->SetNotConnected(absl::FromUnixSeconds(30)), IsOk());
+  ASSERT_OK_AND_ASSIGN(const ConnectionState connection, state->Connection());
+  EXPECT_FALSE(connection.connected);
+  EXPECT_EQ(connection.since, absl::FromUnixSeconds(15));
+  EXPECT_EQ(connection.last_error, "refused");
+  EXPECT_EQ(connection.last_error_at, absl::FromUnixSeconds(20));
 }
 
 TEST_F(State, CanBeLookedAtWhileItIsWritten) {

@@ -223,6 +223,35 @@ class AgentRig {
   bool connected = false;
 };
 
+inline Document Reboot(std::uint64_t version, const std::string& value,
+                       const std::string& mode = "enforce") {
+  return {"base", version, PolicyYaml("base", "dump.auto-reboot", value, mode)};
+}
+inline Document DumpType(std::uint64_t version, const std::string& value) {
+  return {"base", version, PolicyYaml("base", "dump.type", value)};
+}
+
+inline std::vector<v1::DriftEvent::Kind> Kinds(const std::vector<v1::DriftEvent>& events) {
+  std::vector<v1::DriftEvent::Kind> kinds;
+  for (const v1::DriftEvent& event : events) kinds.push_back(event.kind());
+  return kinds;
+}
+
+inline constexpr auto kDrifted = v1::DriftEvent::KIND_DRIFTED;
+inline constexpr auto kCorrected = v1::DriftEvent::KIND_CORRECTED;
+inline constexpr auto kResolved = v1::DriftEvent::KIND_RESOLVED;
+
+// A host whose policy is in force and acknowledged: quiet.
+inline void Settle(AgentRig& rig, const std::vector<Document>& documents) {
+  rig.Connect();
+  rig.Push(documents);
+  for (int i = 0; i < 5; ++i) {
+    rig.Pass(absl::Milliseconds(300));
+    for (const v1::Report& report : rig.TakeReports()) rig.Acknowledge(report);
+  }
+  rig.registry.ClearLog();
+}
+
 }  // namespace dumpwarden
 
 #endif  // DUMPWARDEN_TESTS_SUPPORT_AGENT_RIG_H_
