@@ -179,6 +179,7 @@ void AgentCore::SendHello() {
   *hello.mutable_boot() = facts_.boot();
   hello.set_facts_digest(FactsDigest(facts_));
   hello.set_policy_digest(policies_.digest());
+  told_policies_ = policies_.digest();
   hello.set_epoch(state_.epoch());
   hello.set_acknowledged(state_.acknowledged());
   hello.set_state_digest(reporter_.AcknowledgedDigest());
@@ -201,9 +202,14 @@ void AgentCore::SendReport() {
   absl::StatusOr<std::optional<v1::Report>> report =
       reporter_.Next(reconciler_.current(), policies_.digest());
   if (!report.ok()) return Complain(report.status());
-  if (!report->has_value()) return;
+  if (!report->has_value()) {
+    // The server is to know that what it holds speaks of these policies.
+    if (told_policies_ != policies_.digest()) SendCheckIn();
+    return;
+  }
   v1::AgentMessage message;
   *message.mutable_report() = **std::move(report);
+  told_policies_ = policies_.digest();
   answer_by_ = clock_.Monotonic() + kAckLimit;
   link_.Send(message);
 }
@@ -220,6 +226,7 @@ void AgentCore::SendCheckIn() {
   v1::CheckIn& check_in = *message.mutable_check_in();
   check_in.set_sequence(state_.acknowledged());
   check_in.set_policy_digest(policies_.digest());
+  told_policies_ = policies_.digest();
   check_in.set_state_digest(reporter_.AcknowledgedDigest());
   answer_by_ = std::min(answer_by_, clock_.Monotonic() + kAckLimit);
   link_.Send(message);

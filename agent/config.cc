@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "core/base/host_port.h"
 #include "core/base/problems.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
@@ -53,7 +54,7 @@ void TakeServer(const yaml::Node& root, yaml::MapReader& reader, AgentConfig& co
                 Problems& problems) {
   config.server = reader.TakeText("server").value_or("");
   if (config.server.empty()) return;
-  const absl::StatusOr<HostPort> parsed = ParseHostPort(config.server);
+  const absl::StatusOr<HostPort> parsed = ParseServerAddress(config.server);
   if (!parsed.ok()) problems.Add(MarkOf(root, "server"), "server", parsed.status().message());
 }
 
@@ -101,25 +102,6 @@ absl::StatusOr<AgentConfig> LoadConfig(Vfs& vfs, const std::string& path) {
   }
   RETURN_IF_ERROR(bytes.status());
   return ReadConfig(*bytes, path);
-}
-
-absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {
-  const absl::Status refused = absl::InvalidArgumentError(
-      absl::StrCat("found ", Quote(text),
-                   "; accepted is HOST:PORT, such as dump.corp.example:7443 or [::1]:7443"));
-  const std::size_t colon = text.rfind(':');
-  if (colon == absl::string_view::npos || colon == 0) return refused;
-  absl::string_view host = text.substr(0, colon);
-  const absl::string_view port = text.substr(colon + 1);
-  std::uint32_t number = 0;
-  if (port.empty() || !absl::ascii_isdigit(static_cast<unsigned char>(port[0])) ||
-      !absl::SimpleAtoi(port, &number) || number == 0 || number > 65535) {
-    return refused;
-  }
-  const bool bracketed = absl::ConsumePrefix(&host, "[") && absl::ConsumeSuffix(&host, "]");
-  if (host.empty() || host.find_first_of("[]/ ,") != absl::string_view::npos) return refused;
-  if (!bracketed && host.find(':') != absl::string_view::npos) return refused;
-  return HostPort{std::string(host), absl::StrCat(number)};
 }
 
 }  // namespace dumpwarden

@@ -32,13 +32,6 @@ absl::StatusOr<AgentConfig> ReadConfig(absl::string_view yaml, absl::string_view
 // The file as configuration.  kNotFound says how to name another one.
 absl::StatusOr<AgentConfig> LoadConfig(Vfs& vfs, const std::string& path);
 
-// HOST:PORT, with brackets around an IPv6 address.
-struct HostPort {
-  std::string host;
-  std::string port;
-};
-absl::StatusOr<HostPort> ParseHostPort(absl::string_view text);
-
 }  // namespace dumpwarden
 
 #endif  // DUMPWARDEN_AGENT_CONFIG_H_

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/config.h"
 #include "core/base/digest.h"
+#include "core/base/host_port.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
 #include "core/policy/facts.h"
@@ -62,7 +63,7 @@ absl::Status CheckFields(const v1::EnrollResponse& response) {
   if (!IsHostWord(response.host_id()) || !IsHostWord(response.trust_domain())) {
     return Refused("its host id or trust domain is not a name");
   }
-  const absl::StatusOr<HostPort> server = ParseHostPort(response.server());
+  const absl::StatusOr<HostPort> server = ParseServerAddress(response.server());
   if (!server.ok()) return Refused(absl::StrCat("its server: ", server.status().message()));
   const std::map<std::string, std::string> labels(response.labels().begin(),
                                                   response.labels().end());

@@ -18,6 +18,7 @@
 #include "agent/config.h"
 #include "agent/grpc_link.h"
 #include "core/base/digest.h"
+#include "core/base/host_port.h"
 #include "core/base/status_macros.h"
 #include "dumpwarden/v1/enrollment.grpc.pb.h"
 #include "dumpwarden/v1/session.grpc.pb.h"
@@ -267,7 +268,7 @@ absl::Status GrpcLink::Open() {
   ASSIGN_OR_RETURN(identity_, load_());
   server_ = fixed_server_.empty() ? identity_.server : fixed_server_;
   RETURN_IF_ERROR(CheckIdentity(identity_, clock_.Now()));
-  ASSIGN_OR_RETURN(const HostPort address, ParseHostPort(server_));
+  ASSIGN_OR_RETURN(const HostPort address, ParseServerAddress(server_));
   ASSIGN_OR_RETURN(std::vector<CertificatePtr> certificates, ReadCertificatesPem(identity_.ca_pem));
   auto roots = std::make_shared<const std::vector<CertificatePtr>>(std::move(certificates));
   attempt_ = std::make_unique<Attempt>();
@@ -398,7 +399,7 @@ std::unique_ptr<Link> MakeGrpcLink(std::string server, IdentitySource load, cons
 absl::StatusOr<v1::EnrollResponse> CallEnroll(const std::string& server,
                                               const std::string& root_pin, const Clock& clock,
                                               const v1::EnrollRequest& request) {
-  ASSIGN_OR_RETURN(const HostPort address, ParseHostPort(server));
+  ASSIGN_OR_RETURN(const HostPort address, ParseServerAddress(server));
   auto verdict = std::make_shared<Verdict>();
   // By value: a handshake that was given up may ask later.
   const CheckChain check = [root_pin, host = address.host, &clock](absl::string_view chain) {

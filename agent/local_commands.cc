@@ -158,11 +158,16 @@ absl::StatusOr<int> Carry(LocalHost& host, const std::string& output, bool detai
   Applier applier = host.MakeApplier();
   ASSIGN_OR_RETURN(const bool recovered, applier.Recover());
   if (recovered) invocation.err << "note: what an interrupted apply had written was put back\n";
+  for (const std::string& folder : applier.left_folders()) {
+    invocation.err << "warning: the folder " << Printable(folder)
+                   << " was made by that apply and could not be removed; remove it by hand\n";
+  }
   ASSIGN_OR_RETURN(Applied applied, write(applier));
   for (const std::string& folder : applied.unseen) {
-    invocation.err << "warning: the folder " << Printable(folder)
-                   << " was made by that apply and cannot be reached from here; pass --facts with "
-                      "its volume's `mount`, or remove it by hand\n";
+    invocation.err
+        << "warning: the folder " << Printable(folder)
+        << " was made by that apply and cannot be seen or removed from here; pass --facts with "
+           "its volume's `mount`, or remove it by hand\n";
   }
   const PlanReport report{host.Context(), std::move(applied.plan), std::move(applied.backup)};
   Print(report, output, invocation);

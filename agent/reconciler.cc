@@ -151,6 +151,9 @@ void Reconciler::Recover() {
   } else if (*put_back) {
     log_.Warning("an interrupted apply was undone; it is tried again");
   }
+  for (const std::string& folder : applier_.left_folders()) {
+    log_.Warning("a folder of an undone apply could not be removed", {{"folder", folder}});
+  }
 }
 
 absl::Status Reconciler::Run(Cause cause, std::span<const PolicyInForce> policies,

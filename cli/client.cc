@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "cli/errors.h"
+#include "core/base/host_port.h"
 #include "core/base/status_macros.h"
 #include "dumpwarden/v1/admin.grpc.pb.h"
 #include "platform/keys.h"
@@ -33,10 +34,9 @@ struct Identity {
   std::string key;
 };
 
+// Contexts were read: their servers are addresses.
 std::string HostOf(absl::string_view server) {
-  const absl::string_view host = server.substr(0, server.rfind(':'));
-  const bool brackets = absl::StartsWith(host, "[") && absl::EndsWith(host, "]");
-  return std::string(brackets ? host.substr(1, host.size() - 2) : host);
+  return ParseServerAddress(server).value_or(HostPort()).host;
 }
 
 // --- The operator's own side, before dialling.

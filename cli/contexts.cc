@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "cli/errors.h"
+#include "core/base/host_port.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
 #include "core/base/yaml.h"
@@ -32,9 +33,9 @@ Context ReadContext(const yaml::Node& node, const std::string& path, absl::strin
   context.certificate = Beside(file, reader.RequireText("certificate").value_or(""));
   context.key = Beside(file, reader.RequireText("key").value_or(""));
   reader.Finish();
-  if (!context.server.empty() && !absl::StrContains(context.server, ':')) {
-    problems.Add(node.mark, reader.PathOf("server"),
-                 absl::StrCat(Quote(context.server), " has no port; accepted is host:port"));
+  const absl::Status address = ParseServerAddress(context.server).status();
+  if (!context.server.empty() && !address.ok()) {
+    problems.Add(node.Find("server")->mark, reader.PathOf("server"), address.message());
   }
   return context;
 }

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "core/base/host_port.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
 #include "core/base/yaml_reader.h"
@@ -143,31 +144,6 @@ std::string FormatServerConfig(const ServerConfig& config) {
       " }\n", "limits:\n", "  sessions: ", config.max_sessions, "\n",
       "  check-in-seconds: ", config.check_in_seconds, "\n",
       "  reconnect-window-max-seconds: ", absl::ToInt64Seconds(config.reconnect_window_max), "\n");
-}
-
-absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {
-  const auto bad = [&] {
-    return absl::InvalidArgumentError(
-        absl::StrCat(Quote(text), " is not HOST:PORT, as in 0.0.0.0:7443 or [::1]:7443"));
-  };
-  const auto colon = text.rfind(':');
-  if (colon == absl::string_view::npos || colon == 0) return bad();
-  HostPort out;
-  absl::string_view host = text.substr(0, colon);
-  const absl::string_view port = text.substr(colon + 1);
-  const bool bracketed = absl::ConsumePrefix(&host, "[") && absl::ConsumeSuffix(&host, "]");
-  const bool digits =
-      !port.empty() && port.find_first_not_of("0123456789") == absl::string_view::npos;
-  if (!digits || !absl::SimpleAtoi(port, &out.port) || out.port > 65535) return bad();
-  if (bracketed ? !IsAddress(host) : !(IsDnsName(host) || IsAddress(host))) return bad();
-  if (!bracketed && host.find(':') != absl::string_view::npos) return bad();
-  out.host = std::string(host);
-  return out;
-}
-
-std::string JoinHostPort(absl::string_view host, int port) {
-  const bool v6 = host.find(':') != absl::string_view::npos;
-  return v6 ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port);
 }
 
 }  // namespace dumpwarden

@@ -36,15 +36,6 @@ absl::StatusOr<ServerConfig> ReadServerConfig(Vfs& vfs, const std::string& file)
 // The file that `init` writes.  Paths are written as they are.
 std::string FormatServerConfig(const ServerConfig& config);
 
-struct HostPort {
-  std::string host;
-  int port = 0;
-};
-// "0.0.0.0:7443", "[::1]:7443", "name:0".
-absl::StatusOr<HostPort> ParseHostPort(absl::string_view text);
-// With brackets around an IPv6 address.
-std::string JoinHostPort(absl::string_view host, int port);
-
 }  // namespace dumpwarden
 
 #endif  // DUMPWARDEN_SERVER_CONFIG_H_

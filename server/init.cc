@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/host_port.h"
 #include "core/base/status_macros.h"
 #include "platform/keys.h"
 #include "server/config.h"

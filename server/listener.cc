@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/host_port.h"
 #include "core/base/status_macros.h"
 #include "server/config.h"
 

@@ -18,9 +18,8 @@ constexpr absl::Duration kProbeTime = absl::Seconds(10);
 constexpr absl::Duration kHelloTime = absl::Seconds(10);
 constexpr absl::Duration kCloseTime = absl::Seconds(10);
 constexpr absl::Duration kShortestWindow = absl::Seconds(1);
-// A check-in says that new policies find the same, or nothing does: one, late, and its way here.
-constexpr double kLatestCheckIn = 1.2;
-constexpr absl::Duration kPolicyGrace = absl::Seconds(10);
+// To take new policies, plan, write and tell: an agent says so even when all stays as it was.
+constexpr absl::Duration kPolicyGrace = absl::Seconds(30);
 constexpr int kMaxStreamsOfAHost = 4;
 constexpr char kTooManyStreams[] = "too many open sessions of this host";
 
@@ -368,10 +367,8 @@ PolicyStanding SessionFleet::StandingOf(const HostRow& host) {
   const std::string& told = known ? slot->second.stored.policy_digest : host.policy_digest;
   if (told == policies_->digest) return PolicyStanding::kCurrent;
   const FleetSession* live = known ? FindIn(SessionPhase::kLive, slot->second.live) : nullptr;
-  const absl::Duration grace =
-      kLatestCheckIn * absl::Seconds(options_.check_in_seconds) + kPolicyGrace;
   const bool pending = live != nullptr && live->since <= policies_changed_ &&
-                       clock_.Monotonic() - policies_changed_ < grace;
+                       clock_.Monotonic() - policies_changed_ < kPolicyGrace;
   return pending ? PolicyStanding::kPending : PolicyStanding::kOutdated;
 }
 

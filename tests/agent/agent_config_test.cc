@@ -65,20 +65,5 @@ TEST(Config, SaysHowToNameAFileThatIsNotThere) {
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("--config")));
 }
 
-TEST(HostPort, TakesNamesAndAddresses) {
-  ASSERT_OK_AND_ASSIGN(const HostPort name, ParseHostPort("dump.example:7443"));
-  EXPECT_EQ(name.host, "dump.example");
-  EXPECT_EQ(name.port, "7443");
-  ASSERT_OK_AND_ASSIGN(const HostPort six, ParseHostPort("[::1]:80"));
-  EXPECT_EQ(six.host, "::1");
-}
-
-TEST(HostPort, RefusesTheRest) {
-  for (const char* text : {"", ":", "a", "a:", ":1", "a:0", "a:65536", "a:+1", "a: 1", "a:1x",
-                           "::1:80", "[::1:80", "a b:1", "http://a:1", "a,b:1"}) {
-    EXPECT_FALSE(ParseHostPort(text).ok()) << text;
-  }
-}
-
 }  // namespace
 }  // namespace dumpwarden

@@ -357,6 +357,25 @@ TEST(Agent, ChecksInWithDigestsAndSpreadsTheTime) {
   EXPECT_LE(count, 12);
 }
 
+// The server held what it had for found under other policies until the next check-in.
+TEST(Agent, SaysAtOnceThatNewPoliciesFindTheSame) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  rig.TakeReports();
+  rig.SendSet({Reboot(1, "on"), {"other", 1, PolicyYaml("other", "dump.auto-reboot", "on")}});
+  rig.SendDocument({"other", 1, PolicyYaml("other", "dump.auto-reboot", "on")});
+  rig.Pass(absl::Seconds(1));
+  std::string told;
+  for (const v1::AgentMessage& message : rig.link.sent) {
+    if (message.has_report()) told = message.report().policy_digest();
+    if (message.has_check_in()) told = message.check_in().policy_digest();
+  }
+  EXPECT_EQ(told, MakePolicySet({AgentRig::EntryOf(Reboot(1, "on")),
+                                 AgentRig::EntryOf(
+                                     {"other", 1, PolicyYaml("other", "dump.auto-reboot", "on")})})
+                      .digest());
+}
+
 TEST(Agent, AnswersAProbeWithItsInstance) {
   AgentRig rig;
   Settle(rig, {});

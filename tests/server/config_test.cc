@@ -78,24 +78,5 @@ TEST(ServerConfig, ReadsWhatInitWrites) {
   EXPECT_EQ(FormatServerConfig(again), FormatServerConfig(config));
 }
 
-TEST(HostPort, ReadsAddressesAndNames) {
-  const struct {
-    const char* text;
-    const char* host;
-    int port;
-  } good[] = {
-      {"0.0.0.0:7443", "0.0.0.0", 7443}, {"[::1]:0", "::1", 0}, {"a.example:1", "a.example", 1}};
-  for (const auto& test : good) {
-    ASSERT_OK_AND_ASSIGN(const HostPort parsed, ParseHostPort(test.text));
-    EXPECT_EQ(parsed.host, test.host);
-    EXPECT_EQ(parsed.port, test.port);
-    EXPECT_EQ(JoinHostPort(parsed.host, parsed.port), test.text);
-  }
-  for (const char* bad :
-       {"", ":1", "a", "a:", "a:x", "a:-1", "a:65536", "::1:5", "[::1]", "unix:/x"}) {
-    EXPECT_FALSE(ParseHostPort(bad).ok()) << bad;
-  }
-}
-
 }  // namespace
 }  // namespace dumpwarden

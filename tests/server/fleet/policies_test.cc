@@ -369,7 +369,7 @@ TEST_F(PoliciesTest, SaysUnknownOfAHostThatHasOtherPoliciesThanThoseInForce) {
               AllOf(HasSubstr("was compliant"), HasSubstr("other policies")));
 }
 
-TEST_F(PoliciesTest, GivesAConnectedHostTheTimeOfACheckInToTakePolicies) {
+TEST_F(PoliciesTest, GivesAConnectedHostHalfAMinuteToTakePolicies) {
   const HostRow host = Enroll("web-01");
   Report(host, v1::STATUS_COMPLIANT);
   SilentStream stream;
@@ -377,7 +377,7 @@ TEST_F(PoliciesTest, GivesAConnectedHostTheTimeOfACheckInToTakePolicies) {
   ASSERT_THAT(Apply({PolicyYaml("base", 1, "dump.type: kernel")}), IsOk());
   EXPECT_EQ(Verdicts(host), Words{"compliant"}) << "apply does not make everything unknown";
   EXPECT_EQ(PoliciesOf(host), "pending");
-  clock_.Advance(absl::Seconds(81));
+  clock_.Advance(absl::Seconds(29));
   EXPECT_EQ(PoliciesOf(host), "pending");
   clock_.Advance(absl::Seconds(1));
   CheckIn(host, session, std::string(32, 'o'));
