@@ -186,7 +186,8 @@ std::shared_ptr<grpc::Channel> MakeChannel(const Context& context, const Identit
   arguments.SetMaxReceiveMessageSize(kMaxAnswerBytes);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
-  // drift follow is to be back soon: without all of these it would not try for 20 to 30 seconds.
+  // drift follow is to be back soon: without these it waits 20 s for a server that is silent, and
+  // up to 30 s to look its address up again.
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 3000);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 3000);
   arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 1000);
