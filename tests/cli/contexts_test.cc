@@ -51,7 +51,7 @@ TEST(Contexts, IsStrict) {
       {"current: x\n", "contexts", "no contexts"},
       {"contexts: 5\n", "accepted is a list", "not a list"},
       {"contexts: [ { name: a } ]\n", "server", "what a context needs"},
-      {"contexts: [ { name: a, server: h, ca: c, certificate: d, key: e } ]\n", "host:port",
+      {"contexts: [ { name: a, server: h, ca: c, certificate: d, key: e } ]\n", "HOST:PORT",
        "no port"},
       {"contexts: [ { name: a, server: 'h:1', ca: c, certificate: d, key: e },\n"
        "  { name: a, server: 'h:2', ca: c, certificate: d, key: e } ]\n",

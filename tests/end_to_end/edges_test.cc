@@ -29,7 +29,7 @@ TEST(Edges, ServerNamesAWrongWordAndItsVersion) {
       {{"frob"}, "frob"},
       {{}, "init or serve"},
       {{"serve", "--nope"}, "--nope"},
-      {{"init", "--dir", "/nonexistent/x", "--listen", "foo"}, "--listen: \"foo\""},
+      {{"init", "--dir", "/nonexistent/x", "--listen", "foo"}, "--listen: found \"foo\""},
       {{"init", "--dir", "/nonexistent/x", "--name", "a b"}, "--name a b"},
   };
   for (const auto& c : cases) {

@@ -26,10 +26,10 @@ TEST(HostPort, ReadsNamesAndAddressesAndWritesThemAgain) {
 }
 
 TEST(HostPort, RefusesTheRestAndSaysWhatIsAccepted) {
-  for (const char* bad :
-       {"", ":", "a", "a:", ":1", "a:x", "a:-1", "a:+1", "a: 1", "a:1x", "a:65536", "a:99999999999",
-        "::1:80", "[::1:80", "[::1]", "[a]:1", "[]:1", "a b:1", "http://a:1", "a,b:1", "unix:/x",
-        "a\x1b:1"}) {
+  for (const char* bad : {"",           ":",       "a",       "a:",     ":1",      "a:x",
+                          "a:-1",       "a:+1",    "a: 1",    "a:1x",   "a:65536", "a:99999999999",
+                          "::1:80",     "[::1:80", "[::1]",   "[a]:1",  "[]:1",    "a b:1",
+                          "http://a:1", "a,b:1",   "unix:/x", "a\x1b:1"}) {
     EXPECT_THAT(ParseHostPort(bad).status(),
                 StatusIs(absl::StatusCode::kInvalidArgument, testing::HasSubstr("HOST:PORT")))
         << bad;
@@ -37,7 +37,8 @@ TEST(HostPort, RefusesTheRestAndSaysWhatIsAccepted) {
 }
 
 TEST(HostPort, PortZeroIsNoServer) {
-  EXPECT_THAT(ParseServerAddress("a:0").status(), StatusIs(absl::StatusCode::kInvalidArgument, testing::HasSubstr("HOST:PORT")));
+  EXPECT_THAT(ParseServerAddress("a:0").status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, testing::HasSubstr("HOST:PORT")));
   EXPECT_THAT(ParseServerAddress("a:1"), IsOk());
 }
 
