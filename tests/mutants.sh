@@ -1,0 +1,176 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Breaks the product on purpose, one promise at a time, in a copy of the tree:
+# each break must turn one of the named tests red.  A mutant that survives, or
+# that no longer applies because the code has moved, ends this with exit 1.
+#   tests/mutants.sh            all of them
+#   tests/mutants.sh NAME...    only these
+#   tests/mutants.sh --part K/N every N-th, beginning with the K-th (CI rotates by commit)
+#   tests/mutants.sh --list
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# name, file, test program and filter, what stands there, what is put in its place
+MUTANTS=()
+mutant() { MUTANTS+=("$1"$'\x1f'"$2"$'\x1f'"$3"$'\x1f'"$4"$'\x1f'"$5"); }
+
+mutant ack-before-commit server/fleet/reports.cc 'fleet_test FleetTest.*' \
+  'if (status.ok()) {
+      session->out->Send(AckOf(now, false));' \
+  'if (true) {
+      session->out->Send(AckOf(now, false));'
+mutant no-read-back core/reconcile/apply.cc 'apply_test *' \
+  'RETURN_IF_ERROR(ReadBack(plan));' ''
+mutant backup-after-write core/reconcile/apply.cc 'apply_test *' \
+  'RETURN_IF_ERROR(WriteDurably(vfs_, BackupPath(record), BackupOf(plan)));
+  FAILPOINT("apply.backup-written");
+  RETURN_IF_ERROR(WriteCells(plan, obsolete));
+  RETURN_IF_ERROR(registry_.Flush());' \
+  'RETURN_IF_ERROR(WriteCells(plan, obsolete));
+  RETURN_IF_ERROR(registry_.Flush());
+  RETURN_IF_ERROR(WriteDurably(vfs_, BackupPath(record), BackupOf(plan)));'
+mutant rollback-takes-what-is-not-ours core/reconcile/apply.cc 'apply_test *' \
+  'const bool ours = now.ok() && *now == after && after != before;' \
+  'const bool ours = now.ok() && after != before;'
+mutant restore-outside-the-table core/reconcile/apply.cc 'apply_test:restore_test *' \
+  'if (setting == nullptr) {
+      return AtLine' \
+  'if (false) {
+      return AtLine'
+mutant no-sync-of-the-folder core/base/vfs.cc 'vfs_test *' \
+  'return vfs.SyncFolder(FolderOf(path));
+}
+
+absl::Status RemoveDurably' \
+  'return absl::OkStatus();
+}
+
+absl::Status RemoveDurably'
+mutant audit-row-outside-the-transaction server/store/sqlite_store.cc 'sqlite_store_test *' \
+  'RETURN_IF_ERROR(change(db));
+      return InsertAudit(db, audit, clock_.Now()).status();
+    });' \
+  'RETURN_IF_ERROR(change(db));
+      return absl::OkStatus();
+    });'
+mutant token-works-twice server/store/hosts.cc 'sqlite_store_test:enrollment_test *' \
+  'if (!select.IsNull(1)) {' 'if (false) {'
+mutant expired-token-works server/store/hosts.cc 'sqlite_store_test:enrollment_test *' \
+  'if (expires <= claim.now) {' 'if (false) {'
+mutant event-kept-twice server/store/reports.cc 'sqlite_store_test *' \
+  'WHERE NOT EXISTS (SELECT 1 FROM drift_event WHERE host_id = ?1 AND sequence = ?3 AND ' \
+  'WHERE NOT EXISTS (SELECT 1 FROM drift_event WHERE host_id = -1 AND sequence = ?3 AND '
+mutant selector-ignored core/policy/merge.cc 'merge_test *' \
+  'if (!Matches(in_force.policy.selector, facts)) continue;' ''
+mutant audit-policy-writes core/reconcile/plan.cc 'plan_golden_test:plan_test *' \
+  'if (decision.mode == v1::MODE_AUDIT) outcome.edits.clear();' ''
+mutant pending-is-compliant core/reconcile/plan.cc 'plan_golden_test:plan_test *' \
+  'if (UsedSinceBoot(setting, at_boot.values, resolved, host.Build())) return "";' 'return "";'
+mutant ignored-is-written core/catalog/catalog.cc 'plan_golden_test:catalog_test *' \
+  'if (OutsideBuilds(setting, build)) return std::string(setting.builds.why);' ''
+mutant stale-version-accepted agent/policy_intake.cc 'agent_test *' \
+  'if (entry.version() < seen->version) {' 'if (false) {'
+mutant jitter-zero-at-the-cap agent/reconnect.cc 'reconnect_test *' \
+  'const absl::Duration delay = Bound() * random_.Fraction();' \
+  'const absl::Duration delay = Bound() * (Bound() == kReconnectCap ? 1.0 : random_.Fraction());'
+mutant drift-told-after-the-write agent/reconciler.cc 'reconciler_test:agent_test *' \
+  'RETURN_IF_ERROR(Record(std::move(step)));
+  FAILPOINT("agent.drift-recorded");' \
+  'tracked_ = step.tracked;'
+mutant unknown-ack-is-believed agent/reporter.cc 'agent_test *' \
+  'ack.sequence() == in_flight_->sequence;
+  if (ours) {' \
+  'true;
+  if (in_flight_.has_value()) {'
+mutant full-report-is-a-delta core/reconcile/state_digest.cc 'state_digest_test *' \
+  'if (report.full()) state = HostState{};' ''
+mutant revoked-host-comes-in server/authorize.cc 'authorize_test *' \
+  'if (host->revoked) {' 'if (false) {'
+
+list() {
+  local row
+  for row in "${MUTANTS[@]}"; do echo "${row%%$'\x1f'*}"; done
+}
+
+readonly COPY=build/mutants/source
+prepare() {
+  rm -rf "$COPY"
+  mkdir -p "$COPY"
+  git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$COPY"
+  # The copy is as old as it was, so that only what is mutated is built again.
+  cmake -S "$COPY" -B build/mutants/dev -G Ninja -DCMAKE_BUILD_TYPE=Debug -DDUMPWARDEN_FAILPOINTS=ON >/dev/null
+}
+
+substitute() {  # file; FROM and TO in the environment: exactly one place
+  # shellcheck disable=SC2016  # perl's own variables
+  perl -0777 -i -pe 'BEGIN { $from = $ENV{FROM}; $to = $ENV{TO}; }
+    my $n = () = /\Q$from\E/g; $found += $n; s/\Q$from\E/$to/; END { exit($found == 1 ? 0 : 1) }' "$1"
+}
+
+build() { cmake --build build/mutants/dev -j2 --target "$@" >build/mutants/build.log 2>&1; }
+
+# 0: a test is red.  Otherwise says why not.
+kill_one() {  # row
+  local name file tests from to programs filter program begin=$SECONDS
+  IFS=$'\x1f' read -r -d '' name file tests from to <<<"$1"$'\x1f' || true
+  to=${to%$'\x1f'*}
+  IFS=: read -r -a programs <<<"${tests%% *}"
+  filter=${tests#* }
+  cp -p "$COPY/$file" build/mutants/original
+  if ! FROM=$from TO=$to substitute "$COPY/$file"; then
+    echo "STALE    $name: $file has moved; write the mutant anew"
+    cp -p build/mutants/original "$COPY/$file"
+    return 1
+  fi
+  local caught=""
+  if build "${programs[@]}"; then
+    for program in "${programs[@]}"; do
+      if ! timeout 300 "build/mutants/dev/tests/$program" --gtest_brief=1 --gtest_filter="$filter" \
+        >build/mutants/test.log 2>&1; then
+        caught=$(sed -n 's/^\[  FAILED  \] \([A-Za-z/]*\.[A-Za-z0-9_/]*\).*/\1/p' build/mutants/test.log | head -n 1)
+        caught="${caught:-$program ended}"
+        break
+      fi
+    done
+  else
+    tail -n 20 build/mutants/build.log
+    echo "BROKEN   $name: it does not compile"
+  fi
+  cp build/mutants/original "$COPY/$file"  # newer than what was built of the mutant
+  if [[ -z $caught ]]; then
+    echo "SURVIVED $name: no test of ${programs[*]} is red"
+    return 1
+  fi
+  printf 'caught   %-36s by %s (%d s)\n' "$name" "$caught" $((SECONDS - begin))
+}
+
+wanted=("${MUTANTS[@]}")
+case ${1:-} in
+  --list) list && exit ;;
+  --part)
+    [[ ${2:-} =~ ^([0-9]+)/([1-9][0-9]*)$ ]] || { echo "mutants: --part K/N" >&2 && exit 64; }
+    part=${BASH_REMATCH[1]} parts=${BASH_REMATCH[2]} wanted=()
+    for ((i = part % parts; i < ${#MUTANTS[@]}; i += parts)); do wanted+=("${MUTANTS[i]}"); done
+    ;;
+  "") ;;
+  *)
+    wanted=()
+    for name in "$@"; do
+      for row in "${MUTANTS[@]}"; do [[ ${row%%$'\x1f'*} == "$name" ]] && wanted+=("$row"); done
+    done
+    ((${#wanted[@]} == $#)) || { echo "mutants: one of $* is none; see --list" >&2 && exit 64; }
+    ;;
+esac
+
+prepare
+# Sound first: a test that is red by itself would catch everything.
+mapfile -t programs < <(printf '%s\n' "${wanted[@]}" | awk -v RS='\n' -F '\x1f' 'NF >= 3 { split($3, a, " "); gsub(":", "\n", a[1]); print a[1] }' | sort -u)
+build "${programs[@]}" || { tail -n 30 build/mutants/build.log && exit 1; }
+for program in "${programs[@]}"; do
+  "build/mutants/dev/tests/$program" --gtest_brief=1 >build/mutants/test.log 2>&1 ||
+    { tail -n 30 build/mutants/test.log && echo "mutants: $program is red without a mutant" && exit 1; }
+done
+survivors=0
+for row in "${wanted[@]}"; do kill_one "$row" || survivors=$((survivors + 1)); done
+echo "$((${#wanted[@]} - survivors)) of ${#wanted[@]} mutants are caught, in $SECONDS s"
+((survivors == 0))
