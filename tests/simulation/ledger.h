@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every drift event that any agent made durable, held against what the server
+// keeps: P6, P7.  None is lost, none is there twice, none is invented.
+#ifndef DUMPWARDEN_TESTS_SIMULATION_LEDGER_H_
+#define DUMPWARDEN_TESTS_SIMULATION_LEDGER_H_
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "dumpwarden/v1/report.pb.h"
+#include "tests/simulation/world.h"
+
+namespace dumpwarden::sim {
+
+// Of one identity.
+struct HostLedger {
+  struct Entry {
+    v1::DriftEvent event;
+    bool kept_once = true;  // false: a restored image may have taken it away
+  };
+  std::map<std::string, Entry> entries;  // by content
+  bool cloned = false;                   // two machines number their events apart: nothing is said
+  bool restored = false;
+  std::uint64_t recorded = 0;
+};
+
+// The events that one end holds.
+using EventList = std::vector<v1::DriftEvent>;
+
+class Ledger {
+ public:
+  explicit Ledger(World& world) : world_(world) {}
+
+  HostLedger& Of(const std::string& uuid) { return hosts_[uuid]; }
+  // The agent's queue as it is on its disk now.
+  void Record(const std::string& uuid, const EventList& queue);
+  // The machine goes back to when it had recorded `known`; later events may be gone.
+  std::set<std::string> Known(const std::string& uuid);
+  void Restored(const std::string& uuid, const std::set<std::string>& known);
+
+  // All events at the server, by uuid, and the queue of a host.  `settled`: nothing is under way.
+  void Check(const std::string& uuid, const EventList& server, const EventList& queue,
+             bool settled);
+
+  static std::string Content(const v1::DriftEvent& event);
+
+ private:
+  World& world_;
+  std::map<std::string, HostLedger> hosts_;
+};
+
+}  // namespace dumpwarden::sim
+
+#endif  // DUMPWARDEN_TESTS_SIMULATION_LEDGER_H_
