@@ -57,7 +57,11 @@ void Simulation::ChangeCells() {
 // Dies in the middle of whatever comes next; a change gives it something to do.
 void Simulation::KillHostInCall() {
   Host& host = AnyHost();
-  host.machine().faults.KillAt(world_.chance.Skewed(80));
+  if (world_.chance.Happens(0.5)) {
+    host.machine().faults.KillAfter("Vfs::Lock", world_.chance.Between(2, 24));  // in an apply
+  } else {
+    host.machine().faults.KillAt(world_.chance.Skewed(80));
+  }
   const CellChange change = DraftCellChange(world_.chance);
   world_.counts.Add(Fault::kOutsideChange);
   host.ChangeCell(change.cell, change.value, true);
@@ -154,8 +158,8 @@ void Simulation::PartitionHosts() {
 void Simulation::SlowHost() {
   const int place = world_.chance.Below(kHosts);
   const bool slow = world_.chance.Happens(0.7);
-  server_.network().Slow(place, slow ? absl::Seconds(world_.chance.Skewed(120))
-                                     : absl::ZeroDuration());
+  server_.network().Slow(place,
+                         slow ? absl::Seconds(world_.chance.Skewed(120)) : absl::ZeroDuration());
 }
 
 // --- The server
@@ -192,13 +196,14 @@ void Simulation::ApplyPolicies() {
 void Simulation::DeletePolicy() {
   const std::vector<std::string> names = server_.PolicyNames();
   if (names.empty()) return;
-  server_.Delete(names[static_cast<std::size_t>(world_.chance.Below(static_cast<int>(names.size())))]);
+  server_.Delete(
+      names[static_cast<std::size_t>(world_.chance.Below(static_cast<int>(names.size())))]);
 }
 
 void Simulation::SendStalePolicies() {
   if (old_policies_.empty()) return;
-  const auto& messages =
-      old_policies_[static_cast<std::size_t>(world_.chance.Below(static_cast<int>(old_policies_.size())))];
+  const auto& messages = old_policies_[static_cast<std::size_t>(
+      world_.chance.Below(static_cast<int>(old_policies_.size())))];
   const int place = world_.chance.Below(kHosts);
   bool sent = false;
   for (const v1::ServerMessage& message : messages) {

@@ -138,7 +138,9 @@ void ApplyCheck::CheckDriftIsKept(const v1::UndoRecord& record) {
     if (setting == nullptr) return Fail("P2: a cell outside the table is written");
     const auto known = tracked->find(absl::StrCat("enforce ", std::string(setting->id)));
     if (known == tracked->end() || known->second.drift == 0) {
-      Fail(absl::StrCat("P6: ", std::string(setting->id), " is written back, and its drift is not on disk"));
+      Fail(absl::StrCat(
+          "P6: ", std::string(setting->id), " is written back, and its drift is not on disk: ",
+          known == tracked->end() ? "not tracked" : known->second.finding.ShortDebugString()));
     }
   }
 }
@@ -163,8 +165,8 @@ void ApplyCheck::CheckRecovered() {
     if (before == after || touched_.contains(CellId(cell.key(), cell.name()))) continue;
     const std::optional<RegistryValue> now = machine_.registry.Get(cell.key(), cell.name());
     if (now != before && now != after) {
-      Fail(absl::StrCat("P3: ", cell.name(), " is ", Text(now), ", neither ", Text(before),
-                        " nor ", Text(after)));
+      Fail(absl::StrCat("P3: ", cell.name(), " is ", Text(now), ", neither ", Text(before), " nor ",
+                        Text(after)));
     }
     absl::StrAppend(now == before ? &old_cells : &new_cells, " ", cell.name());
   }

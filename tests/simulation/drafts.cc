@@ -27,7 +27,8 @@ constexpr Choice kChoices[] = {
     {"dump.type", {"none", "small", "kernel", "automatic", "active", "complete"}},
     {"nmi.crash", {"on", "off"}},
     {"pagefile.files",
-     {"automatic", "[ { path: 'C:\\pagefile.sys', initial: ram + 257MiB, maximum: ram + 257MiB } ]"}},
+     {"automatic",
+      "[ { path: 'C:\\pagefile.sys', initial: ram + 257MiB, maximum: ram + 257MiB } ]"}},
 };
 
 absl::string_view ValueOf(const Choice& choice, Chance& chance) {
@@ -40,7 +41,8 @@ std::string Settings(Chance& chance) {
   std::string text;
   for (const Choice& choice : kChoices) {
     if (!chance.Happens(0.25)) continue;
-    absl::StrAppend(&text, "    ", choice.setting, ": ", std::string(ValueOf(choice, chance)), "\n");
+    absl::StrAppend(&text, "    ", choice.setting, ": ", std::string(ValueOf(choice, chance)),
+                    "\n");
   }
   return text.empty() ? "    dump.type: kernel\n" : text;
 }
@@ -51,7 +53,8 @@ std::string Selector(Chance& chance) {
     case 1:
       return "";
     case 2:
-      return absl::StrCat("  selector:\n    matchLabels: { role: ", kRoles[chance.Below(3)], " }\n");
+      return absl::StrCat("  selector:\n    matchLabels: { role: ", kRoles[chance.Below(3)],
+                          " }\n");
     default:
       return "  selector:\n    matchExpressions:\n"
              "      - { key: os.build, operator: Gte, values: [\"14393\"] }\n";
@@ -72,8 +75,8 @@ void AddVolume(const char* path, bool boot, v1::Facts& facts) {
 std::string DraftPolicy(Chance& chance) {
   const int name = chance.Below(6);
   const char* mode = chance.Happens(0.8) ? "enforce" : "audit";
-  return absl::StrCat("apiVersion: dumpwarden/v1\nkind: DumpPolicy\nmetadata:\n  name: policy-", name,
-                      "\n  description: draft ", chance.Below(1000000),
+  return absl::StrCat("apiVersion: dumpwarden/v1\nkind: DumpPolicy\nmetadata:\n  name: policy-",
+                      name, "\n  description: draft ", chance.Below(1000000),
                       "\nspec:\n  priority: ", 10 * chance.Between(1, 3), "\n  mode: ", mode, "\n",
                       Selector(chance), "  settings:\n", Settings(chance));
 }
@@ -107,7 +110,8 @@ void DraftFactsChange(Chance& chance, v1::Facts& facts) {
 
 CellChange DraftCellChange(Chance& chance) {
   const std::span<const Setting> settings = AllSettings();
-  const Setting& setting = settings[static_cast<std::size_t>(chance.Below(static_cast<int>(settings.size())))];
+  const Setting& setting =
+      settings[static_cast<std::size_t>(chance.Below(static_cast<int>(settings.size())))];
   const auto cell = static_cast<std::size_t>(chance.Below(static_cast<int>(CellCount(setting))));
   CellChange change{{setting.cells[cell].key, setting.cells[cell].name}, std::nullopt};
   if (chance.Happens(0.2)) return change;
@@ -116,7 +120,7 @@ CellChange DraftCellChange(Chance& chance) {
   } else {
     const std::string text = absl::StrCat("C:\\Other", chance.Below(3), "\\m.dmp");
     change.value = setting.cells[cell].type == RegType::kMultiSz
-                   ? MultiSzValue({absl::StrCat(text, " 0 0")})
+                       ? MultiSzValue({absl::StrCat(text, " 0 0")})
                    : setting.cells[cell].type == RegType::kExpandSz ? ExpandSzValue(text)
                                                                     : SzValue(text);
   }

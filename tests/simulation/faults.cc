@@ -8,15 +8,15 @@ namespace dumpwarden::sim {
 namespace {
 
 constexpr std::array<absl::string_view, kFaults> kNames = {
-    "agent-kill",        "agent-kill-in-call", "agent-kill-in-apply", "agent-power-cut",
-    "agent-restart",     "server-kill",        "server-kill-in-call", "server-power-cut",
-    "server-restart",    "unsent-ack",         "disk-error",          "disk-full",
-    "short-write",       "lost-write",         "torn-write",          "lost-name",
-    "registry-lost",     "agent-clock-step",   "server-clock-step",   "vm-restored",
-    "clone",             "outside-change",     "missed-watch",        "policy-apply",
-    "policy-delete",     "policy-conflict",    "stale-policies",      "facts-change",
-    "stream-cut",        "lost-message",       "half-open",           "partition",
-    "delay",             "late-message",       "queue-overflow"};
+    "agent-kill",     "agent-kill-in-call", "agent-kill-in-apply", "agent-power-cut",
+    "agent-restart",  "server-kill",        "server-kill-in-call", "server-power-cut",
+    "server-restart", "unsent-ack",         "disk-error",          "disk-full",
+    "short-write",    "lost-write",         "torn-write",          "lost-name",
+    "registry-lost",  "agent-clock-step",   "server-clock-step",   "vm-restored",
+    "clone",          "outside-change",     "missed-watch",        "policy-apply",
+    "policy-delete",  "policy-conflict",    "stale-policies",      "facts-change",
+    "stream-cut",     "lost-message",       "half-open",           "partition",
+    "delay",          "late-message",       "queue-overflow"};
 
 bool Changes(absl::string_view call) {
   for (const absl::string_view word : {"Write", "Sync", "Rename", "Delete", "Remove", "Make",
@@ -40,7 +40,8 @@ void FaultCounts::Add(const FaultCounts& other) {
 
 std::string FaultCounts::ToText() const {
   std::string text;
-  for (std::size_t i = 0; i < kFaults; ++i) absl::StrAppend(&text, kNames[i], " ", counts_[i], "\n");
+  for (std::size_t i = 0; i < kFaults; ++i)
+    absl::StrAppend(&text, kNames[i], " ", counts_[i], "\n");
   return text;
 }
 
@@ -54,6 +55,10 @@ std::string FaultCounts::Missing() const {
 
 absl::Status MachineFaults::Check(absl::string_view call) {
   if (paused_ > 0) return absl::OkStatus();
+  if (call == kill_after_) {
+    kill_in_ = kill_in_then_;
+    kill_after_.clear();
+  }
   if (!dead_ && kill_in_ > 0 && Changes(call) && --kill_in_ == 0) {
     dead_ = true;
     killed_in_ = std::string(call);
@@ -75,12 +80,14 @@ absl::Status MachineFaults::Check(absl::string_view call) {
 void MachineFaults::Revive() {
   dead_ = false;
   kill_in_ = fail_in_ = failing_ = 0;
+  kill_after_.clear();
   killed_in_.clear();
 }
 
 void MachineFaults::Heal() {
   full_ = false;
   kill_in_ = fail_in_ = failing_ = 0;
+  kill_after_.clear();
 }
 
 }  // namespace dumpwarden::sim

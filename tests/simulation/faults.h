@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -28,9 +29,9 @@ enum class Fault {
   kDiskError,
   kDiskFull,
   kShortWrite,
-  kLostWrite,  // written, not synced, gone after a power cut
-  kTornWrite,  // some sectors of it are gone
-  kLostName,   // made or renamed, the folder not synced, gone
+  kLostWrite,     // written, not synced, gone after a power cut
+  kTornWrite,     // some sectors of it are gone
+  kLostName,      // made or renamed, the folder not synced, gone
   kRegistryLost,  // written and not flushed
   kAgentClockStep,
   kServerClockStep,
@@ -48,7 +49,7 @@ enum class Fault {
   kHalfOpen,     // one end is gone and the other does not know
   kPartition,
   kDelay,
-  kLateMessage,  // of a stream whose agent has left it: doubles and reorders across streams
+  kLateMessage,    // of a stream whose agent has left it: doubles and reorders across streams
   kQueueOverflow,  // more events than the agent keeps, so that it compacts
   kCount
 };
@@ -57,7 +58,9 @@ absl::string_view FaultName(Fault fault);
 
 class FaultCounts {
  public:
-  void Add(Fault fault, std::uint64_t count = 1) { counts_[static_cast<std::size_t>(fault)] += count; }
+  void Add(Fault fault, std::uint64_t count = 1) {
+    counts_[static_cast<std::size_t>(fault)] += count;
+  }
   void Add(const FaultCounts& other);
   std::uint64_t Of(Fault fault) const { return counts_[static_cast<std::size_t>(fault)]; }
   std::string ToText() const;   // "name count", a line each
@@ -78,6 +81,11 @@ class MachineFaults : public Faults {
 
   // The n-th changing call from now on is not made, and none after it.
   void KillAt(int nth) { kill_in_ = nth; }
+  // The same, counted from the next call of this name on.
+  void KillAfter(std::string call, int nth) {
+    kill_after_ = std::move(call);
+    kill_in_then_ = nth;
+  }
   // The n-th call from now on fails, and `more` after it.
   void FailAt(int nth, int more) {
     fail_in_ = nth;
@@ -92,7 +100,7 @@ class MachineFaults : public Faults {
   bool dead() const { return dead_; }
   bool full() const { return full_; }
   const std::string& killed_in() const { return killed_in_; }  // the call; empty between calls
-  std::uint64_t fired() const { return fired_; }  // errors given so far
+  std::uint64_t fired() const { return fired_; }               // errors given so far
 
   // While it lives the test looks on: nothing fails and nothing is counted.
   class Pause {
@@ -112,6 +120,8 @@ class MachineFaults : public Faults {
   bool full_ = false;
   int paused_ = 0;
   int kill_in_ = 0;
+  std::string kill_after_;
+  int kill_in_then_ = 0;
   int fail_in_ = 0;
   int failing_ = 0;
   std::uint64_t fired_ = 0;

@@ -23,7 +23,7 @@ class TraceLog : public Log {
     if (level == LogLevel::kInfo) return;
     std::string line = absl::StrCat(name_, " says: ", message);
     for (const LogField& field : fields) absl::StrAppend(&line, " ", field.value);
-    world_.Trace(line.substr(0, 300));
+    world_.Trace(line);
   }
 
  private:
@@ -113,10 +113,10 @@ bool Host::Build() {
   AgentOptions options;
   options.version = "simulated";
   options.host_name = Name();
-  core_ = std::make_unique<AgentCore>(
-      AgentParts{machine_.clock, world_.random, machine_.registry, machine_.folders, *applier_,
-                 *state_, *this, *log_},
-      options);
+  core_ =
+      std::make_unique<AgentCore>(AgentParts{machine_.clock, world_.random, machine_.registry,
+                                             machine_.folders, *applier_, *state_, *this, *log_},
+                                  options);
   check_.Begin(state_.get());
   const absl::Status started = core_->Start(machine_.facts);
   if (!started.ok()) world_.Trace(absl::StrCat(Name(), ": ", started.ToString()));
@@ -341,6 +341,7 @@ void Host::NoteEvents() {
 }
 
 std::string Host::PolicyDigest() {
+  const MachineFaults::Pause pause(machine_.faults);
   std::vector<v1::PolicyEntry> entries;
   const absl::StatusOr<std::vector<StoredPolicy>> stored = state_->Policies();
   if (!stored.ok()) return "";
@@ -359,8 +360,8 @@ void Host::CheckClaims() {
   const std::string at = absl::StrCat(Name(), ": P7: after a crash the agent ");
   if (claims_.epoch == state_->epoch()) {
     if (state_->acknowledged() < claims_.acknowledged) {
-      world_.Fail(absl::StrCat(at, "knows of report ", state_->acknowledged(), " as acknowledged, it said ",
-                               claims_.acknowledged));
+      world_.Fail(absl::StrCat(at, "knows of report ", state_->acknowledged(),
+                               " as acknowledged, it said ", claims_.acknowledged));
     }
     if (state_->next_report() <= claims_.sequence) {
       world_.Fail(absl::StrCat(at, "would use number ", state_->next_report(), " again, it sent ",
@@ -379,8 +380,8 @@ void Host::CheckVersions(bool after_restore) {
   for (const StoredPolicy& policy : *stored) {
     std::uint64_t& highest = versions_[policy.name];
     if (policy.version < highest) {
-      world_.Fail(absl::StrCat(Name(), ": policy ", policy.name, " went back from version ", highest,
-                               " to ", policy.version));
+      world_.Fail(absl::StrCat(Name(), ": policy ", policy.name, " went back from version ",
+                               highest, " to ", policy.version));
     }
     highest = std::max(highest, policy.version);
   }

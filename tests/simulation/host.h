@@ -35,9 +35,9 @@ class Host final : public Link, public LinkEvents {
   AgentState& state() { return *state_; }
 
   void StartSoon(absl::Duration delay);
-  void Kill();          // kill -9: what was written stays
-  void PowerCut();      // what was not synced may go
-  void Restart();       // in good order
+  void Kill();      // kill -9: what was written stays
+  void PowerCut();  // what was not synced may go
+  void Restart();   // in good order
   void ChangeFacts(const std::function<void(v1::Facts&)>& change);
   // Another program writes; `seen`: the watch tells the agent.
   void ChangeCell(const CellName& cell, const std::optional<RegistryValue>& value, bool seen);
@@ -51,7 +51,8 @@ class Host final : public Link, public LinkEvents {
   };
   Snapshot TakeSnapshot();
   void Restore(const Snapshot& snapshot);  // of this host or, for a clone, of another
-  EventList Queue();  // on disk now; the agent runs
+  EventList Queue();                       // on disk now; the agent runs
+  std::string PolicyDigest();              // of the set in force
 
   // Link
   void Connect() override;
@@ -77,7 +78,6 @@ class Host final : public Link, public LinkEvents {
   void NoteEvents();
   void CheckClaims();
   void CheckVersions(bool after_restore);
-  std::string PolicyDigest();
   std::string Name() const;
 
   World& world_;
@@ -95,7 +95,7 @@ class Host final : public Link, public LinkEvents {
   absl::Duration tick_at_ = absl::InfiniteDuration();
   std::uint64_t noted_ = 0;  // next event when the ledger last looked
   bool starting_ = false;
-  bool restored_ = false;    // since the last start
+  bool restored_ = false;  // since the last start
 
   // What the agent has said to the server, and must know after any crash.
   struct Claims {

@@ -68,7 +68,8 @@ void Ledger::Check(const std::string& uuid, const EventList& server, const Event
   for (const v1::DriftEvent& event : server) {
     const std::string content = Content(event);
     if (!there.insert(content).second) return fail("is at the server twice", event);
-    if (!host.entries.contains(content)) return fail("is at the server and no agent made it", event);
+    if (!host.entries.contains(content))
+      return fail("is at the server and no agent made it", event);
     count += CountOf(event);
   }
   if (settled && !queue.empty()) return fail("is still with the agent", queue.front());

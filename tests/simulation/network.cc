@@ -96,9 +96,8 @@ void Network::Open(StreamId id) {
   if (stream == nullptr || stream->agent_ == nullptr) return;
   if (listener_ == nullptr || IsCut(stream->place_)) {
     const bool refused = !IsCut(stream->place_) && world_.chance.Happens(0.5);
-    world_.After(refused ? absl::Milliseconds(1) : kDialTimeout, [this, id] {
-      Refuse(id, absl::UnavailableError("no connection to the server"));
-    });
+    world_.After(refused ? absl::Milliseconds(1) : kDialTimeout,
+                 [this, id] { Refuse(id, absl::UnavailableError("no connection to the server")); });
     return;
   }
   stream->read_wanted_ = true;
@@ -235,8 +234,8 @@ bool Network::Inject(int place, const v1::ServerMessage& message) {
 
 void Network::Truncate(Stream::Pipe& pipe) {
   if (pipe.items.empty()) return;
-  const auto kept = static_cast<std::size_t>(
-      world_.chance.Below(static_cast<int>(pipe.items.size()) + 1));
+  const auto kept =
+      static_cast<std::size_t>(world_.chance.Below(static_cast<int>(pipe.items.size()) + 1));
   world_.counts.Add(Fault::kLostMessage, pipe.items.size() - kept);
   pipe.items.resize(kept);
 }

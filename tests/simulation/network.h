@@ -71,7 +71,8 @@ class Stream final : public SessionOut {
 
 class Network {
  public:
-  Network(World& world, MachineFaults& server_faults) : world_(world), server_faults_(server_faults) {}
+  Network(World& world, MachineFaults& server_faults)
+      : world_(world), server_faults_(server_faults) {}
 
   // --- Agents.  `place` is where in the network the machine stands.
   StreamId Dial(const std::string& uuid, int place, LinkEvents& agent);
@@ -87,7 +88,7 @@ class Network {
   // --- What goes wrong between them.
   void Cut(int place, bool cut);  // a partition
   bool IsCut(int place) const { return cut_.contains(place); }
-  bool Break(int place);          // a stream of this place breaks; false when there is none
+  bool Break(int place);  // a stream of this place breaks; false when there is none
   void Slow(int place, absl::Duration by) { slow_[place] = by; }
   void Heal();
   // As a server would that went back in time: this message comes on a live stream of `place`.
@@ -116,7 +117,7 @@ class Network {
   Listener* listener_ = nullptr;
   StreamId last_ = 0;
   std::map<StreamId, std::unique_ptr<Stream>> streams_;
-  std::map<int, absl::Duration> cut_;   // since when
+  std::map<int, absl::Duration> cut_;  // since when
   std::map<int, absl::Duration> slow_;
 };
 

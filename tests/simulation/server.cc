@@ -231,7 +231,7 @@ void Server::Apply(const std::vector<std::string>& yamls) {
     absl::StrAppend(&names, " ", policy->name);
   }
   const auto response = policies_->Apply(request, kOperator);
-  world_.Trace(absl::StrCat("policy apply", names, ": ", response.status().ToString().substr(0, 120)));
+  world_.Trace(absl::StrCat("policy apply", names, ": ", response.status().ToString()));
   if (absl::IsInvalidArgument(response.status())) world_.Fail(response.status().ToString());
   if (absl::IsAborted(response.status())) world_.counts.Add(Fault::kPolicyConflict);
   if (response.ok() && !faults_.dead()) world_.counts.Add(Fault::kPolicyApply);
@@ -246,7 +246,7 @@ void Server::Delete(const std::string& name) {
   v1::DeletePolicyRequest request;
   request.set_name(name);
   const auto response = policies_->Delete(request, kOperator);
-  world_.Trace(absl::StrCat("policy delete ", name, ": ", response.status().ToString().substr(0, 120)));
+  world_.Trace(absl::StrCat("policy delete ", name, ": ", response.status().ToString()));
   if (response.ok() && !faults_.dead()) world_.counts.Add(Fault::kPolicyDelete);
   Answered(response.status(), std::move(after));
 }
@@ -268,8 +268,8 @@ void Server::CheckPolicies() {
   const bool one_of_maybe = std::find(maybe_.begin(), maybe_.end(), there) != maybe_.end();
   if (there != told_ && !one_of_maybe) {
     return world_.Fail(absl::StrCat("P7: ", there.size(),
-                                    " policies are in force, and they are not the ",
-                                    told_.size(), " that an operator was told"));
+                                    " policies are in force, and they are not the ", told_.size(),
+                                    " that an operator was told"));
   }
   // What a call that failed left may yet come out of the log after a crash.
   if (one_of_maybe && there != told_) maybe_.push_back(std::exchange(told_, there));

@@ -77,7 +77,7 @@ class Server final : public Listener {
   int process_ = 0;
   bool starting_ = false;
   bool pump_due_ = false;
-  PolicyMap told_;               // what must be in force
+  PolicyMap told_;                // what must be in force
   std::vector<PolicyMap> maybe_;  // calls that were not answered: it may also be one of these
 };
 

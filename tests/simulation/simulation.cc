@@ -38,11 +38,10 @@ Simulation::Simulation(std::uint64_t seed)
 
 Simulation::~Simulation() = default;
 
-absl::Duration Simulation::SomeTime() {
-  return absl::Milliseconds(world_.chance.Skewed(300'000));
-}
+absl::Duration Simulation::SomeTime() { return absl::Milliseconds(world_.chance.Skewed(300'000)); }
 
 void Simulation::SetUp() {
+  world_.Hide(folder_.path());
   UseSimulatedDisks();
   SeedSqlite(sqlite_chance_);
   std::filesystem::create_directory(folder_.File("server"));
@@ -145,7 +144,7 @@ std::string Simulation::WhyNotSettled(Host& host) {
   if (!host.running()) return absl::StrCat(name, " does not run");
   const auto push = LoadPolicyPush(server_.store());
   if (!push.ok()) return push.status().ToString();
-  if (row->policy_digest != (*push)->digest) return absl::StrCat(name, " has other policies");
+  if (host.PolicyDigest() != (*push)->digest) return absl::StrCat(name, " has other policies");
   if (!host.Queue().empty()) return absl::StrCat(name, " has unacknowledged events");
   const absl::StatusOr<HostState> kept = server_.store().ReadState(row->id);
   if (!kept.ok()) return kept.status().ToString();

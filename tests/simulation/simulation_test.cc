@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // simulation_test --seed=N [--trace] runs one seed; without, a range of them:
 // DUMPWARDEN_SIM_SEEDS (100) from DUMPWARDEN_SIM_FIRST (1) on.
+#include "tests/simulation/simulation.h"
+
 #include <gmock/gmock.h>
 
 #include <chrono>
@@ -11,7 +13,6 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "tests/simulation/simulation.h"
 
 namespace dumpwarden::sim {
 namespace {
@@ -76,7 +77,8 @@ int RunOne(std::uint64_t seed, bool trace) {
   }
   const std::deque<std::string>& lines = simulation.world().trace();
   const std::size_t first = lines.size() > 40 ? lines.size() - 40 : 0;
-  for (std::size_t i = first; !trace && i < lines.size(); ++i) std::printf("%s\n", lines[i].c_str());
+  for (std::size_t i = first; !trace && i < lines.size(); ++i)
+    std::printf("%s\n", lines[i].c_str());
   std::printf("seed %llu: %s\n", static_cast<unsigned long long>(seed),
               simulation.world().failure().c_str());
   return 1;

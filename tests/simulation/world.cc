@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 
 namespace dumpwarden::sim {
 namespace {
@@ -31,8 +32,14 @@ void World::Pass(absl::Duration time) {
 }
 
 void World::Trace(const std::string& line) {
-  trace_.push_back(absl::StrCat(absl::FormatDuration(absl::Trunc(now_, absl::Milliseconds(1))), " ", line));
-  for (const char c : trace_.back()) digest_ = (digest_ ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  const std::string now = absl::FormatDuration(absl::Trunc(now_, absl::Milliseconds(1)));
+  trace_.push_back(absl::StrCat(now, " ", line));
+  if (!hidden_.empty()) {
+    trace_.back() = absl::StrReplaceAll(trace_.back(), {{hidden_, ""}});
+  }
+  for (const char c : trace_.back()) {
+    digest_ = (digest_ ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  }
   if (echo_) std::fprintf(stderr, "%s\n", trace_.back().c_str());
   if (trace_.size() > kMaxTrace) trace_.pop_front();
 }

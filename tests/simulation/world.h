@@ -56,7 +56,9 @@ class World {
 
   absl::Duration now() const { return now_; }
   void At(absl::Duration when, std::function<void()> what);
-  void After(absl::Duration delay, std::function<void()> what) { At(now_ + delay, std::move(what)); }
+  void After(absl::Duration delay, std::function<void()> what) {
+    At(now_ + delay, std::move(what));
+  }
   // Lets time pass; ends early when something failed.
   void Pass(absl::Duration time);
 
@@ -69,6 +71,8 @@ class World {
   // Of everything that was traced: two runs of a seed give the same.
   std::uint64_t digest() const { return digest_; }
   void EchoTrace() { echo_ = true; }
+  // What differs from run to run, a folder's name, is not traced.
+  void Hide(std::string text) { hidden_ = std::move(text); }
 
   std::uint64_t seed;
   Chance chance;
@@ -83,13 +87,16 @@ class World {
   std::uint64_t digest_ = 14695981039346656037u;
   std::string failure_;
   bool echo_ = false;
+  std::string hidden_;
 };
 
 // One machine's: the wall clock may be wrong by any amount.
 class MachineClock : public Clock {
  public:
   explicit MachineClock(const World& world) : world_(world) {}
-  absl::Time Now() const override { return absl::FromUnixSeconds(1795366800) + world_.now() + wrong_; }
+  absl::Time Now() const override {
+    return absl::FromUnixSeconds(1795366800) + world_.now() + wrong_;
+  }
   absl::Duration Monotonic() const override { return world_.now(); }
   void Step(absl::Duration by) { wrong_ += by; }
 
