@@ -17,6 +17,7 @@ const std::vector<Simulation::Action>& Simulation::Actions() {
       {"restart-host", 2, &Simulation::RestartHost},
       {"break-host-disk", 8, &Simulation::BreakHostDisk},
       {"fill-host-disk", 3, &Simulation::FillHostDisk},
+      {"deaf-registry", 4, &Simulation::MakeRegistryDeaf},
       {"step-host-clock", 3, &Simulation::StepHostClock},
       {"kill-server", 2, &Simulation::KillServer},
       {"kill-server-in-call", 5, &Simulation::KillServerInCall},
@@ -75,6 +76,16 @@ void Simulation::FillHostDisk() {
   MachineFaults& faults = AnyHost().machine().faults;
   faults.SetFull(true);
   world_.After(SomeTime(), [&faults] { faults.SetFull(false); });
+}
+
+// As another program's filter driver does: the write is taken, and the value stays.
+void Simulation::MakeRegistryDeaf() {
+  Host& host = AnyHost();
+  const CellChange change = DraftCellChange(world_.chance);
+  world_.counts.Add(Fault::kRegistryDeaf);
+  host.ChangeCell(change.cell, change.value, true);
+  host.machine().registry.IgnoreWritesOf(change.cell.key, change.cell.name);
+  world_.After(SomeTime(), [&host] { host.machine().registry.IgnoreWritesOf("", ""); });
 }
 
 void Simulation::StepHostClock() {

@@ -8,15 +8,24 @@ namespace dumpwarden::sim {
 namespace {
 
 constexpr std::array<absl::string_view, kFaults> kNames = {
-    "agent-kill",     "agent-kill-in-call", "agent-kill-in-apply", "agent-power-cut",
-    "agent-restart",  "server-kill",        "server-kill-in-call", "server-power-cut",
-    "server-restart", "unsent-ack",         "disk-error",          "disk-full",
-    "short-write",    "lost-write",         "torn-write",          "lost-name",
-    "registry-lost",  "agent-clock-step",   "server-clock-step",   "vm-restored",
-    "clone",          "outside-change",     "missed-watch",        "policy-apply",
-    "policy-delete",  "policy-conflict",    "stale-policies",      "facts-change",
-    "stream-cut",     "lost-message",       "half-open",           "partition",
-    "delay",          "late-message",       "queue-overflow"};
+    "agent-kill",          "agent-kill-in-call",
+    "agent-kill-in-apply", "agent-power-cut",
+    "agent-restart",       "server-kill",
+    "server-kill-in-call", "server-power-cut",
+    "server-restart",      "unsent-ack",
+    "disk-error",          "disk-full",
+    "short-write",         "lost-write",
+    "torn-write",          "lost-name",
+    "registry-lost",       "registry-deaf",
+    "agent-clock-step",    "server-clock-step",
+    "vm-restored",         "clone",
+    "outside-change",      "missed-watch",
+    "policy-apply",        "policy-delete",
+    "policy-conflict",     "stale-policies",
+    "facts-change",        "stream-cut",
+    "lost-message",        "half-open",
+    "partition",           "delay",
+    "late-message",        "queue-overflow"};
 
 bool Changes(absl::string_view call) {
   for (const absl::string_view word : {"Write", "Sync", "Rename", "Delete", "Remove", "Make",

@@ -33,6 +33,7 @@ enum class Fault {
   kTornWrite,     // some sectors of it are gone
   kLostName,      // made or renamed, the folder not synced, gone
   kRegistryLost,  // written and not flushed
+  kRegistryDeaf,  // takes a write without an error and does not do it
   kAgentClockStep,
   kServerClockStep,
   kVmRestored,

@@ -52,6 +52,7 @@ class Simulation {
   void RestartHost() { AnyHost().Restart(); }
   void BreakHostDisk();
   void FillHostDisk();
+  void MakeRegistryDeaf();
   void StepHostClock();
   void KillServer() { server_.Kill(); }
   void KillServerInCall();
