@@ -291,7 +291,7 @@ bool Host::FillQueue() {
     v1::DriftEvent& drifted = events.emplace_back();
     drifted.set_sequence(sequence++);
     drifted.set_kind(v1::DriftEvent::KIND_DRIFTED);
-    drifted.set_setting(i % 4 == 0 ? "dump.type" : "dump.overwrite");
+    drifted.set_setting(i % 4 == 0 ? "filler.one" : "filler.two");
     drifted.set_mode(v1::MODE_AUDIT);
     drifted.set_new_value(absl::StrCat("filler ", i));
     *drifted.mutable_at() = ToTimestamp(machine_.clock.Now());
@@ -332,6 +332,21 @@ EventList Host::Queue() {
   absl::StatusOr<std::vector<v1::DriftEvent>> events = state_->Events(2 * kMaxQueuedEvents);
   if (!events.ok()) world_.Fail(absl::StrCat(Name(), ": ", events.status().ToString()));
   return events.ok() ? *std::move(events) : EventList();
+}
+
+std::set<std::uint64_t> Host::OpenDrifts() {
+  const MachineFaults::Pause pause(machine_.faults);
+  std::set<std::uint64_t> open;
+  const absl::StatusOr<TrackedSettings> tracked = state_->Tracked();
+  if (!tracked.ok()) world_.Fail(absl::StrCat(Name(), ": ", tracked.status().ToString()));
+  if (!tracked.ok()) return open;
+  for (const auto& [key, setting] : *tracked) {
+    if (setting.drift != 0) open.insert(setting.drift);
+    if (setting.drift == 0 && setting.finding.status() == v1::STATUS_DRIFTED) {
+      world_.Fail(absl::StrCat(Name(), ": P6: ", key, " has drifted, and no event says so"));
+    }
+  }
+  return open;
 }
 
 void Host::NoteEvents() {

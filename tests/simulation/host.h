@@ -53,6 +53,8 @@ class Host final : public Link, public LinkEvents {
   void Restore(const Snapshot& snapshot);  // of this host or, for a clone, of another
   EventList Queue();                       // on disk now; the agent runs
   std::string PolicyDigest();              // of the set in force
+  // Numbers of the drifts that are open on disk; a setting that drifts without one is a failure.
+  std::set<std::uint64_t> OpenDrifts();
 
   // Link
   void Connect() override;

@@ -37,8 +37,7 @@ std::string Ledger::Content(const v1::DriftEvent& event) {
 void Ledger::Record(const std::string& uuid, const EventList& queue) {
   HostLedger& host = hosts_[uuid];
   for (const v1::DriftEvent& event : queue) {
-    const bool is_new = host.entries.try_emplace(Content(event), HostLedger::Entry{event}).second;
-    if (is_new && event.kind() != v1::DriftEvent::KIND_COMPACTED) ++host.recorded;
+    host.entries.try_emplace(Content(event), HostLedger::Entry{event});
   }
 }
 
@@ -56,32 +55,52 @@ void Ledger::Restored(const std::string& uuid, const std::set<std::string>& know
   }
 }
 
-void Ledger::Check(const std::string& uuid, const EventList& server, const EventList& queue,
-                   bool settled) {
+void Ledger::Check(const std::string& uuid, const EventList& server, const EventList& queue) {
   HostLedger& host = hosts_[uuid];
   if (host.cloned || world_.failed()) return;
   const auto fail = [&](const std::string& what, const v1::DriftEvent& event) {
     world_.Fail(absl::StrCat("P6, P7: host ", uuid, ": event ", Content(event), " ", what));
   };
   std::set<std::string> there;
-  std::uint64_t count = 0;
   for (const v1::DriftEvent& event : server) {
     const std::string content = Content(event);
     if (!there.insert(content).second) return fail("is at the server twice", event);
     if (!host.entries.contains(content))
       return fail("is at the server and no agent made it", event);
-    count += CountOf(event);
-  }
-  if (settled && !queue.empty()) return fail("is still with the agent", queue.front());
-  if (settled && !host.restored && count != host.recorded) {
-    return world_.Fail(absl::StrCat("P6: host ", uuid, ": the agent recorded ", host.recorded,
-                                    " events, the server counts ", count));
   }
   for (const v1::DriftEvent& event : queue) there.insert(Content(event));
   for (const auto& [content, entry] : host.entries) {
     if (!entry.kept_once || there.contains(content)) continue;
     if (CoveredByOne(server, entry.event) || CoveredByOne(queue, entry.event)) continue;
     return fail("is lost: neither with the agent nor at the server", entry.event);
+  }
+}
+
+void Ledger::CheckCount(const std::string& uuid, const EventList& server, std::uint64_t numbered) {
+  const HostLedger& host = hosts_[uuid];
+  if (host.cloned || host.restored) return;
+  std::uint64_t count = 0;
+  for (const v1::DriftEvent& event : server) count += CountOf(event);
+  if (count == numbered) return;
+  world_.Fail(absl::StrCat("P6: host ", uuid, ": the agent numbered ", numbered,
+                           " events, the server counts ", count));
+}
+
+void Ledger::CheckEnds(const std::string& uuid, const EventList& server,
+                       const std::set<std::uint64_t>& open) {
+  const HostLedger& host = hosts_[uuid];
+  if (host.cloned || host.restored || world_.failed()) return;
+  std::map<std::uint64_t, int> ends;
+  for (const v1::DriftEvent& event : server) {
+    if (event.drift_sequence() != 0) ++ends[event.drift_sequence()];
+  }
+  for (const v1::DriftEvent& event : server) {
+    if (event.kind() != v1::DriftEvent::KIND_DRIFTED) continue;
+    const int expected = open.contains(event.sequence()) ? 0 : 1;
+    if (ends[event.sequence()] == expected) continue;
+    return world_.Fail(absl::StrCat("P6: host ", uuid, ": drift ", Content(event), " has ",
+                                    ends[event.sequence()], " ends at the server, expected ",
+                                    expected));
   }
 }
 

@@ -24,7 +24,6 @@ struct HostLedger {
   std::map<std::string, Entry> entries;  // by content
   bool cloned = false;                   // two machines number their events apart: nothing is said
   bool restored = false;
-  std::uint64_t recorded = 0;
 };
 
 // The events that one end holds.
@@ -41,9 +40,14 @@ class Ledger {
   std::set<std::string> Known(const std::string& uuid);
   void Restored(const std::string& uuid, const std::set<std::string>& known);
 
-  // All events at the server, by uuid, and the queue of a host.  `settled`: nothing is under way.
-  void Check(const std::string& uuid, const EventList& server, const EventList& queue,
-             bool settled);
+  // All events at the server of a host, and its queue.
+  void Check(const std::string& uuid, const EventList& server, const EventList& queue);
+  // Nothing is under way: the server counts all the events that the host has numbered.
+  void CheckCount(const std::string& uuid, const EventList& server, std::uint64_t numbered);
+
+  // Each drift at the server has ended once, or is one of `open` at its host.
+  void CheckEnds(const std::string& uuid, const EventList& server,
+                 const std::set<std::uint64_t>& open);
 
   static std::string Content(const v1::DriftEvent& event);
 

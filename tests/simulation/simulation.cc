@@ -126,9 +126,14 @@ void Simulation::CheckEvents(bool settled) {
   const std::map<std::string, EventList> events = server_.Events();
   for (const auto& host : hosts_) {
     if (!host->running()) continue;
-    const auto there = events.find(host->machine().uuid);
-    ledger_.Check(host->machine().uuid, there == events.end() ? EventList() : there->second,
-                  host->Queue(), settled);
+    const std::string& uuid = host->machine().uuid;
+    const auto there = events.find(uuid);
+    const EventList kept = there == events.end() ? EventList() : there->second;
+    ledger_.Check(uuid, kept, host->Queue());
+    const std::set<std::uint64_t> open = host->OpenDrifts();
+    if (!settled) continue;
+    ledger_.CheckCount(uuid, kept, host->state().next_event() - 1);
+    ledger_.CheckEnds(uuid, kept, open);
   }
 }
 
