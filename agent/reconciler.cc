@@ -89,6 +89,14 @@ v1::Finding UnreadableFinding(const Decision& decision, const absl::Status& why)
   return finding;
 }
 
+Desired Only(const Desired& desired, const std::set<std::string>& settings) {
+  Desired only;
+  for (const Decision& decision : desired.decisions) {
+    if (settings.contains(decision.setting)) only.decisions.push_back(decision);
+  }
+  return only;
+}
+
 // Findings of `under_lock` in place of those of the same key in `tracked`.
 std::vector<v1::Finding> Overlay(const TrackedSettings& tracked,
                                  const std::vector<v1::Finding>& under_lock) {
@@ -193,7 +201,9 @@ absl::Status Reconciler::Pass(Cause cause, const Desired& desired, const v1::Fac
   RETURN_IF_ERROR(Record(std::move(step)));
   FAILPOINT("agent.drift-recorded");
   if (settings.empty()) return absl::OkStatus();
-  const absl::StatusOr<Applied> applied = applier_.Apply(allowed, facts, Snapshot());
+  // Only these: what shows a difference first under the lock is not on record yet.
+  const absl::StatusOr<Applied> applied =
+      applier_.Apply(Only(allowed, settings), facts, Snapshot());
   CountCorrections(settings);
   if (!applied.ok()) return AfterFailure(settings, applied.status());
   return AfterApply(desired, settings, *applied, facts);
@@ -216,8 +226,8 @@ Plan Reconciler::Look(const Desired& desired, const v1::Facts& facts) {
   return plan;
 }
 
-// What was planned again under the lock may be more than what was recorded
-// before it: such drift is recorded now, before its correction.
+// What was planned again under the lock may differ from other values than
+// were recorded before it: such drift is recorded now, before its correction.
 absl::Status Reconciler::AfterApply(const Desired& desired, const std::set<std::string>& tried,
                                     const Applied& applied, const v1::Facts& facts) {
   FAILPOINT("agent.applied");

@@ -97,6 +97,18 @@ absl::StatusOr<sqlite3*> Connect(const std::string& path, int flags) {
   return db;
 }
 
+// What a killed process wrote to the log and did not sync reads as committed; before anybody relies
+// on it, it must be.  SQLite itself syncs only with the next commit.
+absl::Status SyncLog(sqlite3* db, const std::string& path) {
+  sqlite3_file* log = nullptr;
+  const int found = sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+  if (found != SQLITE_OK || log == nullptr || log->pMethods == nullptr) return absl::OkStatus();
+  const int code = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
+  if (code == SQLITE_OK) return absl::OkStatus();
+  return absl::Status(CodeOf(code),
+                      absl::StrCat("database ", path, ": syncing its log: ", sqlite3_errstr(code)));
+}
+
 }  // namespace
 
 Statement::Statement(sqlite3_stmt* statement) : statement_(statement) {}
@@ -202,6 +214,7 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path
         absl::StrCat("database ", path, ": journal mode stays ", mode.Text(0),
                      "; put it on a local disk, not on a network share"));
   }
+  if (wal) RETURN_IF_ERROR(SyncLog(connection, path));
   return db;
 }
 

@@ -19,8 +19,9 @@ absl::Status Full() {
 
 }  // namespace
 
-GroupCommit::GroupCommit(std::unique_ptr<Database> db)
-    : db_(std::move(db)), thread_([this] { Run(); }) {}
+GroupCommit::GroupCommit(std::unique_ptr<Database> db, Writer writer) : db_(std::move(db)) {
+  if (writer == Writer::kOwnThread) thread_ = std::thread([this] { Run(); });
+}
 
 GroupCommit::~GroupCommit() {
   {
@@ -28,7 +29,11 @@ GroupCommit::~GroupCommit() {
     stopping_ = true;
   }
   changed_.notify_all();
-  thread_.join();
+  if (thread_.joinable()) {
+    thread_.join();
+  } else {
+    Pump();
+  }
   // What cannot be done now (somebody else reads) is done by who opens the file next.
   db_->Execute("PRAGMA wal_checkpoint(TRUNCATE)").IgnoreError();
 }
@@ -53,7 +58,7 @@ void GroupCommit::Submit(Work work, Done done) {
 
 absl::Status GroupCommit::Commit(const Work& work) {
   absl::Status result;
-  if (std::this_thread::get_id() == thread_.get_id()) {
+  if (OnWriter()) {
     std::vector<Job> batch{{work, [&result](absl::Status status) { result = std::move(status); }}};
     CommitBatch(batch);
     return result;
@@ -61,26 +66,50 @@ absl::Status GroupCommit::Commit(const Work& work) {
   // Shared: the waiter may wake, and go, before set_value has returned.
   const auto committed = std::make_shared<std::promise<absl::Status>>();
   Submit(work, [committed](absl::Status status) { committed->set_value(std::move(status)); });
+  if (!thread_.joinable()) Pump();
   return committed->get_future().get();
+}
+
+bool GroupCommit::OnWriter() const {
+  return thread_.joinable() ? std::this_thread::get_id() == thread_.get_id() : pumping_;
+}
+
+bool GroupCommit::HasJobs() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return !queue_.empty() || !refused_.empty();
+}
+
+void GroupCommit::Pump() {
+  pumping_ = true;
+  bool busy = false;
+  while (HasJobs()) {
+    CommitOnce(busy);
+    busy = false;  // nobody else adds to the queue
+  }
+  pumping_ = false;
 }
 
 void GroupCommit::Run() {
   bool busy = false;
-  while (true) {
-    std::vector<Job> batch = TakeBatch(busy);
-    std::vector<Job> refused;
-    bool stopping = false;
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      refused.swap(refused_);
-      stopping = stopping_;
-      stopped_ = stopping && batch.empty() && refused.empty();
-      if (stopped_) return;
-    }
-    for (const Job& job : refused) job.done(stopping ? Stopping() : Full());
-    if (!batch.empty()) CommitBatch(batch);
-    busy = batch.size() > 1;
+  while (CommitOnce(busy)) {
   }
+}
+
+bool GroupCommit::CommitOnce(bool& busy) {
+  std::vector<Job> batch = TakeBatch(busy);
+  std::vector<Job> refused;
+  bool stopping = false;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    refused.swap(refused_);
+    stopping = stopping_;
+    stopped_ = stopping && batch.empty() && refused.empty();
+    if (stopped_) return false;
+  }
+  for (const Job& job : refused) job.done(stopping ? Stopping() : Full());
+  if (!batch.empty()) CommitBatch(batch);
+  busy = batch.size() > 1;
+  return true;
 }
 
 // A lone job is committed at once; when the last batch had company, more is worth waiting for.

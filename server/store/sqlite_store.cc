@@ -40,8 +40,11 @@ Audit AuditOfPut(Audit audit, const PolicyRow& policy, const PutOutcome& outcome
 
 class SqliteStore : public Store {
  public:
-  SqliteStore(const std::string& path, std::unique_ptr<Database> db, const Clock& clock)
-      : clock_(clock), readers_(path), writer_(std::move(db)) {}
+  SqliteStore(const std::string& path, std::unique_ptr<Database> db, const Clock& clock,
+              GroupCommit::Writer writer)
+      : clock_(clock), readers_(path), writer_(std::move(db), writer) {}
+
+  void Pump() { writer_.Pump(); }
 
   // Both remain while the writer ends: what it calls back may still read.
   ~SqliteStore() override { readers_.CloseIdle(); }
@@ -184,14 +187,26 @@ class SqliteStore : public Store {
   GroupCommit writer_;
 };
 
+absl::StatusOr<std::unique_ptr<SqliteStore>> Make(const std::string& path, const Clock& clock,
+                                                  GroupCommit::Writer writer) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Database> db, Database::Open(path, Database::Durability::kFull));
+  RETURN_IF_ERROR(db->CheckIntegrity());
+  RETURN_IF_ERROR(db->Migrate(Migrations()));
+  return std::make_unique<SqliteStore>(path, std::move(db), clock, writer);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Store>> MakeSqliteStore(const std::string& path,
                                                        const Clock& clock) {
-  ASSIGN_OR_RETURN(std::unique_ptr<Database> db, Database::Open(path, Database::Durability::kFull));
-  RETURN_IF_ERROR(db->CheckIntegrity());
-  RETURN_IF_ERROR(db->Migrate(Migrations()));
-  return std::make_unique<SqliteStore>(path, std::move(db), clock);
+  return Make(path, clock, GroupCommit::Writer::kOwnThread);
+}
+
+absl::StatusOr<PumpedStore> MakePumpedSqliteStore(const std::string& path, const Clock& clock) {
+  ASSIGN_OR_RETURN(std::unique_ptr<SqliteStore> store,
+                   Make(path, clock, GroupCommit::Writer::kPumped));
+  std::function<void()> pump = [made = store.get()] { made->Pump(); };
+  return PumpedStore{std::move(store), std::move(pump)};
 }
 
 }  // namespace dumpwarden

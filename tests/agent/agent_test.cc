@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "absl/strings/str_split.h"
+#include "core/catalog/catalog.h"
 #include "core/reconcile/state_digest.h"
+#include "core/reconcile/undo.h"
 #include "tests/support/agent_rig.h"
 #include "tests/support/status_matchers.h"
 
@@ -522,6 +524,37 @@ TEST(Agent, WithoutAServerItNeverDials) {
                   options);
   ASSERT_THAT(alone.Start(rig.facts), IsOk());
   EXPECT_EQ(alone.NextDeadline(), rig.clock.Monotonic() + absl::Minutes(5));
+}
+
+// What cannot be read at first and can be under the lock of the apply is not written back there.
+TEST(Agent, DriftIsOnDiskBeforeItIsWrittenBackWhicheverReadFails) {
+  AgentRig rig;
+  rig.Connect();
+  rig.Push({{"type", 1, PolicyYaml("type", "dump.type", "kernel")},
+            {"reboot", 1, PolicyYaml("reboot", "dump.auto-reboot", "on")}});
+  Faults faults;
+  rig.registry.UseFaults(faults);
+  rig.registry.Interfere([&rig](FakeRegistry&) {
+    const auto record = ParseUndo(rig.vfs.Get("/place/undo").value_or(""));
+    const auto tracked = rig.state->Tracked();
+    ASSERT_TRUE(record.ok() && tracked.ok());
+    for (const v1::UndoRecord::Cell& cell : record->cells()) {
+      const std::string setting(OwnerOfCell(cell.key(), cell.name())->id);
+      EXPECT_NE(tracked->at("enforce " + setting).drift, 0u) << setting;
+    }
+  });
+  for (int nth = 1; nth < 1000; ++nth) {
+    SCOPED_TRACE(nth);
+    rig.registry.Set(kCrashKey, "CrashDumpEnabled", DwordValue(3));
+    rig.registry.Set(kCrashKey, "AutoReboot", DwordValue(0));
+    faults.FailOnce(nth);
+    rig.core->OnRegistryChanged();
+    rig.Pass(absl::Milliseconds(100));
+    const bool fired = faults.fired();
+    faults.Clear();
+    rig.Pass(absl::Minutes(6));
+    if (!fired) return;
+  }
 }
 
 }  // namespace

@@ -57,6 +57,7 @@ class FakeRegistry : public Registry {
   std::optional<RegistryValue> Get(absl::string_view key, absl::string_view name) const {
     return Find(now_, key, name);
   }
+  const Keys& now() const { return now_; }
   const Keys& flushed() const { return flushed_; }
   // "set KEY NAME", "delete KEY NAME", "delete-key KEY", "flush", in order.
   const std::vector<std::string>& log() const { return log_; }

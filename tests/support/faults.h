@@ -14,12 +14,13 @@ namespace dumpwarden {
 // too: to the code under test that is the same as being killed at that call.
 class Faults {
  public:
+  virtual ~Faults() = default;
   void FailOnce(int nth) { Arm(nth, false); }
   void FailFrom(int nth) { Arm(nth, true); }
   void Clear() { Arm(0, false); }
 
   // To be asked by a fake at the start of each call.
-  absl::Status Check(absl::string_view call) {
+  virtual absl::Status Check(absl::string_view call) {
     ++calls_;
     if (nth_ == 0 || calls_ < nth_ || (!persistent_ && calls_ > nth_)) return absl::OkStatus();
     fired_ = true;

@@ -64,17 +64,17 @@ class MemoryVfs : public Vfs {
   }
   int changes() const { return changes_; }  // calls that wrote, renamed, removed or made something
 
-  // Power fails.  Contents that were not synced are gone (the file is empty).  Entries of
-  // folders that were not synced may be as they were, or as they became: both are legal.
+  // Power fails.  Of contents that were not synced only the first `kept` bytes are there.  Entries
+  // of folders that were not synced may be as they were, or as they became: both are legal.
   enum class Entries { kAsSynced, kAsWritten };
-  void Crash(Entries entries = Entries::kAsSynced) {
+  void Crash(Entries entries = Entries::kAsSynced, std::size_t kept = 0) {
     std::lock_guard<std::mutex> lock(mutex_);
     if (entries == Entries::kAsSynced) {
       names_ = durable_names_;
       folders_ = durable_folders_;
     }
     for (auto& [path, inode] : names_) {
-      if (inode->synced != inode->bytes) inode->bytes.clear();
+      if (inode->synced != inode->bytes && inode->bytes.size() > kept) inode->bytes.resize(kept);
       inode->synced = inode->bytes;
     }
     std::erase_if(names_,

@@ -250,6 +250,20 @@ TEST(Apply, OneFailingCallLeavesAllOldOrAllNew) {
   EXPECT_GT(calls, 30);
 }
 
+// The seed 68 of the simulation: the last sync failed, and the roll-back wrote without a record.
+TEST(Apply, NothingIsWrittenWithoutAnUndoRecordWhicheverCallFails) {
+  for (int nth = 1; nth < 1000; ++nth) {
+    SCOPED_TRACE(nth);
+    Host host;
+    host.UseFaults();
+    host.faults.FailOnce(nth);
+    host.registry.Interfere(
+        [&host](FakeRegistry&) { EXPECT_TRUE(host.vfs.Get(kUndo).has_value()); });
+    host.Apply().IgnoreError();
+    if (!host.faults.fired()) return;
+  }
+}
+
 // Killed at any call: nothing of ours runs any more.  With the power gone too, what was not synced
 // is lost, and what the registry had not flushed is lost or, in part, not.
 TEST(Apply, KilledAnywhereTheNextStartEndsAllOldOrAllNew) {

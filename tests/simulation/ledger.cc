@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/simulation/ledger.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/timestamp.h"
+
+namespace dumpwarden::sim {
+namespace {
+
+// A compacted event stands for those of its setting up to its own number.
+bool Covers(const v1::DriftEvent& compacted, const v1::DriftEvent& event) {
+  return compacted.kind() == v1::DriftEvent::KIND_COMPACTED &&
+         compacted.setting() == event.setting() && compacted.mode() == event.mode() &&
+         compacted.sequence() >= event.sequence();
+}
+
+bool CoveredByOne(const EventList& events, const v1::DriftEvent& event) {
+  return std::any_of(events.begin(), events.end(),
+                     [&event](const v1::DriftEvent& other) { return Covers(other, event); });
+}
+
+std::uint64_t CountOf(const v1::DriftEvent& event) {
+  return event.kind() == v1::DriftEvent::KIND_COMPACTED ? event.count() : 1;
+}
+
+}  // namespace
+
+std::string Ledger::Content(const v1::DriftEvent& event) {
+  const std::int64_t at = event.at().seconds() * 1'000'000 + event.at().nanos() / 1000;
+  return absl::StrCat(event.sequence(), "|", event.kind(), "|", event.setting(), "|", event.mode(),
+                      "|", event.old_value(), "|", event.new_value(), "|", event.desired(), "|",
+                      event.policy(), "|", at, "|", event.drift_sequence(), "|", event.count());
+}
+
+void Ledger::Record(const std::string& uuid, const EventList& queue) {
+  HostLedger& host = hosts_[uuid];
+  for (const v1::DriftEvent& event : queue) {
+    host.entries.try_emplace(Content(event), HostLedger::Entry{event});
+  }
+}
+
+std::set<std::string> Ledger::Known(const std::string& uuid) {
+  std::set<std::string> known;
+  for (const auto& [content, entry] : hosts_[uuid].entries) known.insert(content);
+  return known;
+}
+
+void Ledger::Restored(const std::string& uuid, const std::set<std::string>& known) {
+  HostLedger& host = hosts_[uuid];
+  host.restored = true;
+  for (auto& [content, entry] : host.entries) {
+    if (!known.contains(content)) entry.kept_once = false;
+  }
+}
+
+void Ledger::Check(const std::string& uuid, const EventList& server, const EventList& queue) {
+  HostLedger& host = hosts_[uuid];
+  if (host.cloned || world_.failed()) return;
+  const auto fail = [&](const std::string& what, const v1::DriftEvent& event) {
+    world_.Fail(absl::StrCat("P6, P7: host ", uuid, ": event ", Content(event), " ", what));
+  };
+  std::set<std::string> there;
+  for (const v1::DriftEvent& event : server) {
+    const std::string content = Content(event);
+    if (!there.insert(content).second) return fail("is at the server twice", event);
+    if (!host.entries.contains(content))
+      return fail("is at the server and no agent made it", event);
+  }
+  for (const v1::DriftEvent& event : queue) there.insert(Content(event));
+  for (const auto& [content, entry] : host.entries) {
+    if (!entry.kept_once || there.contains(content)) continue;
+    if (CoveredByOne(server, entry.event) || CoveredByOne(queue, entry.event)) continue;
+    return fail("is lost: neither with the agent nor at the server", entry.event);
+  }
+}
+
+void Ledger::CheckCount(const std::string& uuid, const EventList& server, std::uint64_t numbered) {
+  const HostLedger& host = hosts_[uuid];
+  if (host.cloned || host.restored) return;
+  std::uint64_t count = 0;
+  for (const v1::DriftEvent& event : server) count += CountOf(event);
+  if (count == numbered) return;
+  world_.Fail(absl::StrCat("P6: host ", uuid, ": the agent numbered ", numbered,
+                           " events, the server counts ", count));
+}
+
+void Ledger::CheckEnds(const std::string& uuid, const EventList& server,
+                       const std::set<std::uint64_t>& open) {
+  const HostLedger& host = hosts_[uuid];
+  if (host.cloned || host.restored || world_.failed()) return;
+  std::map<std::uint64_t, int> ends;
+  for (const v1::DriftEvent& event : server) {
+    if (event.drift_sequence() != 0) ++ends[event.drift_sequence()];
+  }
+  for (const v1::DriftEvent& event : server) {
+    if (event.kind() != v1::DriftEvent::KIND_DRIFTED) continue;
+    const int expected = open.contains(event.sequence()) ? 0 : 1;
+    if (ends[event.sequence()] == expected) continue;
+    return world_.Fail(absl::StrCat("P6: host ", uuid, ": drift ", Content(event), " has ",
+                                    ends[event.sequence()], " ends at the server, expected ",
+                                    expected));
+  }
+}
+
+}  // namespace dumpwarden::sim

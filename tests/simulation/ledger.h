@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every drift event that any agent made durable, held against what the server
+// keeps: P6, P7.  None is lost, none is there twice, none is invented.
+#ifndef DUMPWARDEN_TESTS_SIMULATION_LEDGER_H_
+#define DUMPWARDEN_TESTS_SIMULATION_LEDGER_H_
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "dumpwarden/v1/report.pb.h"
+#include "tests/simulation/world.h"
+
+namespace dumpwarden::sim {
+
+// Of one identity.
+struct HostLedger {
+  struct Entry {
+    v1::DriftEvent event;
+    bool kept_once = true;  // false: a restored image may have taken it away
+  };
+  std::map<std::string, Entry> entries;  // by content
+  bool cloned = false;                   // two machines number their events apart: nothing is said
+  bool restored = false;
+};
+
+// The events that one end holds.
+using EventList = std::vector<v1::DriftEvent>;
+
+class Ledger {
+ public:
+  explicit Ledger(World& world) : world_(world) {}
+
+  HostLedger& Of(const std::string& uuid) { return hosts_[uuid]; }
+  // The agent's queue as it is on its disk now.
+  void Record(const std::string& uuid, const EventList& queue);
+  // The machine goes back to when it had recorded `known`; later events may be gone.
+  std::set<std::string> Known(const std::string& uuid);
+  void Restored(const std::string& uuid, const std::set<std::string>& known);
+
+  // All events at the server of a host, and its queue.
+  void Check(const std::string& uuid, const EventList& server, const EventList& queue);
+  // Nothing is under way: the server counts all the events that the host has numbered.
+  void CheckCount(const std::string& uuid, const EventList& server, std::uint64_t numbered);
+
+  // Each drift at the server has ended once, or is one of `open` at its host.
+  void CheckEnds(const std::string& uuid, const EventList& server,
+                 const std::set<std::uint64_t>& open);
+
+  static std::string Content(const v1::DriftEvent& event);
+
+ private:
+  World& world_;
+  std::map<std::string, HostLedger> hosts_;
+};
+
+}  // namespace dumpwarden::sim
+
+#endif  // DUMPWARDEN_TESTS_SIMULATION_LEDGER_H_
