@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <future>
+#include <limits>
 #include <utility>
 
 namespace dumpwarden {
@@ -39,21 +40,24 @@ GroupCommit::~GroupCommit() {
 }
 
 void GroupCommit::Submit(Work work, Done done) {
+  Enqueue({std::move(work), std::move(done)}, kMaxQueued);
+}
+
+void GroupCommit::Enqueue(Job job, std::size_t room) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (!stopped_) {
-      const bool refuse = stopping_ || queue_.size() >= kMaxQueued;
-      if (refuse) {
+      if (stopping_ || queue_.size() >= room) {
         // Not from here: the caller may hold a lock that `done` wants.
-        refused_.push_back({nullptr, std::move(done)});
+        refused_.push_back({nullptr, std::move(job.done)});
       } else {
-        queue_.push_back({std::move(work), std::move(done)});
+        queue_.push_back(std::move(job));
       }
       changed_.notify_all();
       return;
     }
   }
-  done(Stopping());
+  job.done(Stopping());
 }
 
 absl::Status GroupCommit::Commit(const Work& work) {
@@ -65,7 +69,9 @@ absl::Status GroupCommit::Commit(const Work& work) {
   }
   // Shared: the waiter may wake, and go, before set_value has returned.
   const auto committed = std::make_shared<std::promise<absl::Status>>();
-  Submit(work, [committed](absl::Status status) { committed->set_value(std::move(status)); });
+  // Audit, enrolment and orders are never shed: who asks for them waits, so they are few.
+  Enqueue({work, [committed](absl::Status status) { committed->set_value(std::move(status)); }},
+          std::numeric_limits<std::size_t>::max());
   if (!thread_.joinable()) Pump();
   return committed->get_future().get();
 }

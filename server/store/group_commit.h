@@ -36,7 +36,8 @@ class GroupCommit {
 
   // `done` comes on the writer's thread, also with kResourceExhausted when 10,000 jobs wait.
   void Submit(Work work, Done done);
-  // Waits for the commit.  May be called from a `done`, which runs it at once.
+  // Waits for the commit, however many jobs wait.  May be called from a `done`, which runs it at
+  // once.
   absl::Status Commit(const Work& work);
   // kPumped only: commits what is queued.
   void Pump();
@@ -46,6 +47,7 @@ class GroupCommit {
     Work work;
     Done done;
   };
+  void Enqueue(Job job, std::size_t room);
   bool OnWriter() const;  // in a `done`
   bool HasJobs();
   void Run();
