@@ -71,7 +71,9 @@ void AgentCore::Complain(const absl::Status& status) {
 void AgentCore::Reconcile(Cause cause) {
   reconcile_at_ = absl::InfiniteDuration();
   if (cause == Cause::kFullCheck) full_check_at_ = clock_.Monotonic() + options_.full_check;
-  Complain(reconciler_.Run(cause, policies_.policies(), facts_));
+  const absl::Status kept = reconciler_.Run(cause, policies_.policies(), facts_);
+  if (kept.ok()) found_policies_ = policies_.digest();
+  Complain(kept);
   retry_at_ = reconciler_.RetryAt();
   ReportSoon(kReportDelay);
 }
@@ -92,10 +94,12 @@ void AgentCore::OnFactsChanged(v1::Facts facts) {
 void AgentCore::OnEnrolledAnew(absl::string_view host_id) {
   HangUp("this host was enrolled anew");
   Complain(state_.ActAs(host_id, random_));
+  reconciler_.ForgetDrifts();
   reporter_.OnDisconnected();
   parked_ = false;
   reconnect_.SetWindow(kDefaultReconnectWindow);
   reconnect_.Succeeded();
+  Reconcile(Cause::kChange);  // what drifts, drifts for the new host from now on
   if (session_ == Session::kNone) ScheduleDial();
 }
 
@@ -178,8 +182,8 @@ void AgentCore::SendHello() {
   hello.set_instance(instance_);
   *hello.mutable_boot() = facts_.boot();
   hello.set_facts_digest(FactsDigest(facts_));
-  hello.set_policy_digest(policies_.digest());
-  told_policies_ = policies_.digest();
+  hello.set_policy_digest(found_policies_);
+  told_policies_ = found_policies_;
   hello.set_epoch(state_.epoch());
   hello.set_acknowledged(state_.acknowledged());
   hello.set_state_digest(reporter_.AcknowledgedDigest());
@@ -200,16 +204,16 @@ void AgentCore::ReportSoon(absl::Duration delay) {
 void AgentCore::SendReport() {
   if (session_ != Session::kLive) return;
   absl::StatusOr<std::optional<v1::Report>> report =
-      reporter_.Next(reconciler_.current(), policies_.digest());
+      reporter_.Next(reconciler_.current(), found_policies_);
   if (!report.ok()) return Complain(report.status());
   if (!report->has_value()) {
     // The server is to know that what it holds speaks of these policies.
-    if (told_policies_ != policies_.digest()) SendCheckIn();
+    if (told_policies_ != found_policies_) SendCheckIn();
     return;
   }
   v1::AgentMessage message;
   *message.mutable_report() = **std::move(report);
-  told_policies_ = policies_.digest();
+  told_policies_ = found_policies_;
   answer_by_ = clock_.Monotonic() + kAckLimit;
   link_.Send(message);
 }
@@ -225,8 +229,8 @@ void AgentCore::SendCheckIn() {
   v1::AgentMessage message;
   v1::CheckIn& check_in = *message.mutable_check_in();
   check_in.set_sequence(state_.acknowledged());
-  check_in.set_policy_digest(policies_.digest());
-  told_policies_ = policies_.digest();
+  check_in.set_policy_digest(found_policies_);
+  told_policies_ = found_policies_;
   check_in.set_state_digest(reporter_.AcknowledgedDigest());
   answer_by_ = std::min(answer_by_, clock_.Monotonic() + kAckLimit);
   link_.Send(message);

@@ -111,10 +111,13 @@ class AgentCore {
   Session session_ = Session::kNone;
   absl::Duration live_since_ = absl::InfiniteDuration();
   absl::Duration check_in_every_ = absl::Minutes(1);
-  bool noticed_ = false;       // in this session
-  std::string told_policies_;  // the digest that the server last heard of us
-  std::string farewell_;       // why the session ends, when we know better than the link
-  bool parked_ = false;        // the server turned this host away: dial rarely
+  bool noticed_ = false;  // in this session
+  // Digests of the policies that the present findings speak of, and of those that the server last
+  // heard of.  What was received and could not be held against the host is neither.
+  std::string found_policies_;
+  std::string told_policies_;
+  std::string farewell_;  // why the session ends, when we know better than the link
+  bool parked_ = false;   // the server turned this host away: dial rarely
 
   // Monotonic; infinite = not set.
   absl::Duration full_check_at_ = absl::InfiniteDuration();

@@ -170,6 +170,9 @@ absl::Status Reconciler::Run(Cause cause, std::span<const PolicyInForce> policie
   Recover();
   const Desired desired = Merge(policies, facts);
   const absl::Status reloaded = registry_.Reload();
+  if (kept.ok() && reloaded.ok() && boot_id_ != facts.boot().id()) {
+    kept = absl::UnavailableError("what Windows read at this boot could not be kept yet");
+  }
   if (kept.ok()) {
     kept = reloaded.ok() ? Pass(cause, desired, facts) : ReportUnreadable(desired, reloaded);
   }
@@ -204,9 +207,17 @@ absl::Status Reconciler::Pass(Cause cause, const Desired& desired, const v1::Fac
   // Only these: what shows a difference first under the lock is not on record yet.
   const absl::StatusOr<Applied> applied =
       applier_.Apply(Only(allowed, settings), facts, Snapshot());
-  CountCorrections(settings);
   if (!applied.ok()) return AfterFailure(settings, applied.status());
+  CountCorrections(settings);
   return AfterApply(desired, settings, *applied, facts);
+}
+
+void Reconciler::ForgetDrifts() {
+  for (auto& [key, setting] : tracked_) {
+    setting.drift = 0;
+    setting.drifted_value.clear();
+    setting.correcting = false;
+  }
 }
 
 absl::Duration Reconciler::RetryAt() const {
@@ -251,7 +262,7 @@ absl::Status Reconciler::AfterApply(const Desired& desired, const std::set<std::
 absl::Status Reconciler::AfterFailure(const std::set<std::string>& settings,
                                       const absl::Status& why) {
   for (const std::string& setting : settings) Fail(setting, why);
-  const absl::Duration next = absl::Trunc(RetryAt() - clock_.Monotonic(), absl::Seconds(1));
+  const absl::Duration next = absl::Ceil(RetryAt() - clock_.Monotonic(), absl::Seconds(1));
   log_.Error("the settings could not be written; they are tried again",
              {{"settings", absl::StrJoin(settings, " ")},
               {"why", std::string(why.message())},

@@ -57,6 +57,9 @@ class Reconciler {
   // When what failed is to be tried again, with kChange: monotonic; infinite when nothing did.
   absl::Duration RetryAt() const;
 
+  // What is open was told of another host: what still drifts at the next Run drifts anew.
+  void ForgetDrifts();
+
   // What is to be reported.
   const HostState& current() const { return current_; }
 

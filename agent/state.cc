@@ -411,8 +411,12 @@ absl::Status AgentState::ActAs(absl::string_view host_id, Random& random) {
   if (before == host_id) return absl::OkStatus();
   if (before.has_value()) RETURN_IF_ERROR(BeginEpoch(random));
   return db_->Transaction([&]() -> absl::Status {
-    ASSIGN_OR_RETURN(Statement forget, db_->Prepare("DELETE FROM fact WHERE key = ?"));
-    if (before.has_value()) RETURN_IF_ERROR(forget.Bind(1, kWindow).Run());
+    if (before.has_value()) {
+      ASSIGN_OR_RETURN(Statement forget, db_->Prepare("DELETE FROM fact WHERE key = ?"));
+      RETURN_IF_ERROR(forget.Bind(1, kWindow).Run());
+      RETURN_IF_ERROR(db_->Execute(
+          "DELETE FROM event; UPDATE tracked SET drift = 0, drifted_value = '', correcting = 0"));
+    }
     return Put(kHost, host_id);
   });
 }

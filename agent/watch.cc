@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -36,8 +37,8 @@ constexpr std::uint32_t kFolderChanges = IN_MOVE_SELF | IN_DELETE_SELF | IN_UNMO
 
 // How often the paths are looked up again: soon while one names no folder; and once in a while,
 // because a folder further up may be replaced too, of which inotify says nothing.
-constexpr int kSoonMillis = 1000;
-constexpr int kNowAndThenMillis = 60 * 1000;
+constexpr std::chrono::milliseconds kSoon{1000};
+constexpr std::chrono::milliseconds kNowAndThen{60 * 1000};
 
 absl::Status SystemError(absl::string_view what) {
   return absl::ErrnoToStatus(errno, absl::StrCat("cannot ", what));
@@ -86,7 +87,7 @@ class PosixWatch : public Watch {
   void AddFile(const std::string& file);
   int WatchFolder(const WatchedFolder& folder) const;
   void Run();
-  int Patience() const;
+  std::chrono::milliseconds UntilNextLook() const;  // never negative
   // Watches what the paths name now; what is another folder than before has changed.
   void Renew();
   void ReadChanges();
@@ -98,6 +99,7 @@ class PosixWatch : public Watch {
   Descriptor end_{eventfd(0, EFD_CLOEXEC)};
   std::unique_ptr<Descriptor> signals_;
   std::vector<WatchedFolder> folders_;
+  std::chrono::steady_clock::time_point looked_ = std::chrono::steady_clock::now();
   std::thread thread_;
 };
 
@@ -135,10 +137,11 @@ void PosixWatch::Run() {
   std::array<pollfd, 3> ready = {pollfd{changes_.get(), POLLIN, 0},
                                  pollfd{signals_->get(), POLLIN, 0}, pollfd{end_.get(), POLLIN, 0}};
   while (true) {
-    const int events = poll(ready.data(), ready.size(), Patience());
+    // Not only in silence: another folder may change all the time.
+    if (UntilNextLook().count() == 0) Renew();
+    const int events = poll(ready.data(), ready.size(), static_cast<int>(UntilNextLook().count()));
     if (events < 0 && errno == EINTR) continue;
     if (events < 0) return events_.stop();
-    if (events == 0) Renew();
     if (ready[2].revents != 0) return;
     if (ready[1].revents != 0) {
       signalfd_siginfo info;
@@ -148,13 +151,16 @@ void PosixWatch::Run() {
   }
 }
 
-int PosixWatch::Patience() const {
+std::chrono::milliseconds PosixWatch::UntilNextLook() const {
   const bool lost = std::any_of(folders_.begin(), folders_.end(),
                                 [](const WatchedFolder& folder) { return folder.watch < 0; });
-  return lost ? kSoonMillis : kNowAndThenMillis;
+  const auto since = std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::steady_clock::now() - looked_);
+  return std::max(std::chrono::milliseconds(0), (lost ? kSoon : kNowAndThen) - since);
 }
 
 void PosixWatch::Renew() {
+  looked_ = std::chrono::steady_clock::now();
   for (WatchedFolder& folder : folders_) {
     const int before = std::exchange(folder.watch, WatchFolder(folder));
     if (folder.watch == before) continue;

@@ -252,23 +252,33 @@ absl::Status HiveRegistry::Edit(const Place& place, HiveEdit edit) {
 
 absl::Status HiveRegistry::FlushFile(File& file) {
   std::string written;
+  std::string copy;  // of the dirty hive that was found last
   RETURN_IF_ERROR(EditFile(vfs_, file.path, kMaxHiveBytes,
                            [&](const std::string& found) -> absl::StatusOr<std::string> {
-                             ASSIGN_OR_RETURN(written, MakeEdits(file, found));
+                             ASSIGN_OR_RETURN(written, MakeEdits(file, found, copy));
                              return written;
                            }));
+  if (!copy.empty()) {
+    copies_.push_back(absl::StrCat("hive ", file.path,
+                                   " was dirty when it was written: what it was is kept in ", copy,
+                                   ", and Windows will not replay its old logs"));
+  }
   ASSIGN_OR_RETURN(file.hive, Hive::Open(written, file.path));
   file.stamp = Stamp{};
   file.edits.clear();
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> HiveRegistry::MakeEdits(const File& file, const std::string& found) {
+absl::StatusOr<std::string> HiveRegistry::MakeEdits(const File& file, const std::string& found,
+                                                    std::string& copy) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Hive> hive, Hive::Open(found, file.path));
   RETURN_IF_ERROR(CheckUnchanged(file, *hive));
   RETURN_IF_ERROR(CheckClean(*hive, file.path));
   ASSIGN_OR_RETURN(std::string edited, hive->Edited(file.edits));
-  if (edited != found && !hive->dirt().empty()) RETURN_IF_ERROR(KeepCopy(file.path, found));
+  if (!copy.empty()) RETURN_IF_ERROR(vfs_.Remove(std::exchange(copy, "")));
+  if (edited != found && !hive->dirt().empty()) {
+    ASSIGN_OR_RETURN(copy, KeepCopy(file.path, found));
+  }
   return edited;
 }
 
@@ -290,16 +300,14 @@ absl::Status HiveRegistry::CheckUnchanged(const File& file, Hive& found) const {
   return absl::OkStatus();
 }
 
-absl::Status HiveRegistry::KeepCopy(const std::string& path, const std::string& bytes) {
+absl::StatusOr<std::string> HiveRegistry::KeepCopy(const std::string& path,
+                                                   const std::string& bytes) {
   for (int n = 1;; ++n) {
     const std::string copy = absl::StrCat(path, ".dirty-", n);
     ASSIGN_OR_RETURN(const bool taken, vfs_.Exists(copy));
     if (taken) continue;
     RETURN_IF_ERROR(WriteDurably(vfs_, copy, bytes));
-    copies_.push_back(absl::StrCat("hive ", path,
-                                   " was dirty when it was written: what it was is kept in ", copy,
-                                   ", and Windows will not replay its old logs"));
-    return absl::OkStatus();
+    return copy;
   }
 }
 

@@ -82,10 +82,12 @@ class HiveRegistry : public Registry {
   absl::Status FlushFile(File& file);
   // What the edits make of a file that holds `found`.  kAborted when it differs in a value that
   // was edited.
-  absl::StatusOr<std::string> MakeEdits(const File& file, const std::string& found);
+  // `copy`: of what a forced write replaces; one of an earlier try is taken away.
+  absl::StatusOr<std::string> MakeEdits(const File& file, const std::string& found,
+                                        std::string& copy);
   absl::Status CheckUnchanged(const File& file, Hive& found) const;
   std::string FullKey(const File& file, absl::string_view key) const;
-  absl::Status KeepCopy(const std::string& path, const std::string& bytes);
+  absl::StatusOr<std::string> KeepCopy(const std::string& path, const std::string& bytes);
 
   Vfs& vfs_;
   bool force_dirty_;

@@ -26,7 +26,11 @@ bool IsName(absl::string_view host) {
   });
 }
 
+// With a zone, as in fe80::1%eth0.
 bool IsV6(absl::string_view host) {
+  const std::size_t percent = host.find('%');
+  if (percent != absl::string_view::npos && !IsName(host.substr(percent + 1))) return false;
+  host = host.substr(0, percent);
   return absl::StrContains(host, ':') && std::all_of(host.begin(), host.end(), [](char c) {
            return absl::ascii_isxdigit(static_cast<unsigned char>(c)) || c == ':' || c == '.';
          });

@@ -284,16 +284,24 @@ Outcome Decide(const Decision& decision, const Host& host) {
 
 // --- the whole
 
-bool MakesFolder(const std::vector<Edit>& edits, absl::string_view path) {
-  return std::any_of(edits.begin(), edits.end(), [&](const Edit& edit) {
-    return edit.action == Edit::Action::kMakeFolder && dumpwarden::EqualsIgnoreCase(edit.key, path);
+// The edit that makes the folder already, or null.
+Edit* MakerOf(const Edit& edit, std::vector<Edit>& edits) {
+  if (edit.action != Edit::Action::kMakeFolder) return nullptr;
+  const auto maker = std::find_if(edits.begin(), edits.end(), [&](const Edit& other) {
+    return other.action == Edit::Action::kMakeFolder &&
+           dumpwarden::EqualsIgnoreCase(other.key, edit.key);
   });
+  return maker == edits.end() ? nullptr : &*maker;
 }
 
+// A folder that two settings need is made once, for both.
 void AddEdits(std::vector<Edit> edits, std::vector<Edit>& all) {
   for (Edit& edit : edits) {
-    const bool folder = edit.action == Edit::Action::kMakeFolder;
-    if (!folder || !MakesFolder(all, edit.key)) all.push_back(std::move(edit));
+    if (Edit* const maker = MakerOf(edit, all)) {
+      maker->also.push_back(std::move(edit.setting));
+    } else {
+      all.push_back(std::move(edit));
+    }
   }
 }
 
@@ -344,7 +352,10 @@ Plan MakePlan(const Desired& desired, const v1::Observation& observed, const v1:
 
 std::set<std::string> SettingsOf(const Plan& plan) {
   std::set<std::string> settings;
-  for (const Edit& edit : plan.edits) settings.insert(edit.setting);
+  for (const Edit& edit : plan.edits) {
+    settings.insert(edit.setting);
+    settings.insert(edit.also.begin(), edit.also.end());
+  }
   return settings;
 }
 

@@ -26,6 +26,7 @@ struct Edit {
   std::string name;  // kMakeFolder: empty
   std::optional<RegistryValue> from;
   std::optional<RegistryValue> to;
+  std::vector<std::string> also{};  // kMakeFolder: further settings that need it
 };
 absl::string_view ActionWord(Edit::Action action);  // delete | set | mkdir
 

@@ -419,7 +419,12 @@ void SessionFleet::Tick() {
   }
   SayRefused();
   if (stale) PoliciesChanged();
-  if (!touches.empty()) Trouble("keep who was heard", store_.TouchHosts(touches));
+  if (touches.empty()) return;
+  const absl::Status kept = store_.TouchHosts(touches);
+  Trouble("keep who was heard", kept);
+  if (kept.ok()) return;
+  std::lock_guard lock(mutex_);
+  departed_.insert(departed_.end(), touches.begin(), touches.end());
 }
 
 void SessionFleet::TickSession(FleetSession& session) {

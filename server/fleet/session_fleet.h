@@ -161,7 +161,7 @@ class SessionFleet final : public Fleet {
   absl::Duration policies_changed_ = -absl::InfiniteDuration();  // monotonic; in this run
   std::unordered_map<SessionId, std::unique_ptr<FleetSession>> sessions_;
   std::unordered_map<HostId, HostSlot> slots_;
-  Touches departed_;  // heard, gone, and not yet told to the store
+  Touches departed_;  // heard, gone (or the store failed), and not yet told to the store
   std::vector<TurnedAway> refused_;
 };
 

@@ -197,7 +197,7 @@ absl::Status KeepEvents(Database& db, const ReportCommit& commit) {
   return absl::OkStatus();
 }
 
-// What began in other epochs, is open, and is not known to the state that begins an epoch: the
+// What began in other epochs, is open, and is not known to the state of this one: the
 // setting agrees or is not managed (finding), or the new epoch has a drift of its own for it.
 // Nobody else would ever end these.  The numbers of such ends are negative: no host gives them.
 constexpr absl::string_view kEndUnknown =
@@ -248,7 +248,7 @@ absl::Status KeepReport(Database& db, const ReportCommit& commit) {
   RETURN_IF_ERROR(KeepCells(db, commit, whole));
   RETURN_IF_ERROR(KeepRest(db, commit));
   RETURN_IF_ERROR(KeepEvents(db, commit));
-  if (order == Order::kNewEpoch) RETURN_IF_ERROR(EndUnknownDrifts(db, commit));
+  RETURN_IF_ERROR(EndUnknownDrifts(db, commit));
   return KeepHostState(db, commit);
 }
 

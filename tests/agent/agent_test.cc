@@ -12,6 +12,7 @@
 #include "core/catalog/catalog.h"
 #include "core/reconcile/state_digest.h"
 #include "core/reconcile/undo.h"
+#include "platform/sqlite.h"
 #include "tests/support/agent_rig.h"
 #include "tests/support/status_matchers.h"
 
@@ -378,6 +379,31 @@ TEST(Agent, SaysAtOnceThatNewPoliciesFindTheSame) {
                       .digest());
 }
 
+// A host was compliant with policies that it had received and never held its registry against.
+TEST(Agent, SaysNothingOfPoliciesThatItCouldNotLookAt) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  const std::string before = MakePolicySet({AgentRig::EntryOf(Reboot(1, "on"))}).digest();
+  {
+    ASSERT_OK_AND_ASSIGN(const auto db,
+                         Database::Open(rig.folder.File("state.db"), Database::Durability::kFull));
+    ASSERT_THAT(db->Execute("CREATE TRIGGER full BEFORE INSERT ON tracked BEGIN "
+                            "SELECT RAISE(ABORT, 'disk full'); END"),
+                IsOk());
+  }
+  rig.TakeReports();
+  rig.Push({Reboot(2, "off")});
+  rig.Pass(absl::Minutes(2));
+  ASSERT_THAT(rig.link.sent, Not(IsEmpty()));
+  for (const v1::AgentMessage& message : rig.link.sent) {
+    if (message.has_report()) {
+      EXPECT_EQ(message.report().policy_digest(), before);
+    } else if (message.has_check_in()) {
+      EXPECT_EQ(message.check_in().policy_digest(), before);
+    }
+  }
+}
+
 TEST(Agent, AnswersAProbeWithItsInstance) {
   AgentRig rig;
   Settle(rig, {});
@@ -487,6 +513,22 @@ TEST(Agent, EnrolledAnewItComesAsAnotherHostAtOnce) {
   ASSERT_THAT(reports, SizeIs(1));
   EXPECT_TRUE(reports[0].full());
   EXPECT_EQ(reports[0].events_size(), 2);
+}
+
+// Its drifts were told of the first host only: the second's history did not begin.
+TEST(Agent, EnrolledAnewItTellsWhatDriftsAsTheNewHosts) {
+  AgentRig rig;
+  ASSERT_THAT(rig.state->ActAs("first", rig.random), IsOk());
+  Settle(rig, {{"audit", 1, PolicyYaml("audit", "dump.auto-reboot", "off", "audit")}});
+  rig.TakeReports();
+  rig.core->OnEnrolledAnew("second");
+  rig.Disconnect();
+  rig.Connect();
+  const std::vector<v1::Report> reports = rig.TakeReports();
+  ASSERT_THAT(reports, SizeIs(1));
+  ASSERT_EQ(reports[0].events_size(), 1);
+  EXPECT_EQ(reports[0].events(0).kind(), kDrifted);
+  EXPECT_EQ(reports[0].events(0).new_value(), "on");
 }
 
 TEST(Agent, EnrolledAnewItDialsThoughTheFirstWasTurnedAway) {

@@ -154,6 +154,20 @@ TEST_P(StoreContract, EndsInANewEpochTheDriftsThatTheNewStateDoesNotKnow) {
   }
 }
 
+// The setting could not be read when the new epoch began, and agreed later.
+TEST_P(StoreContract, EndsADriftOfAnEarlierEpochWhenItTurnsOutThatNobodyKnowsIt) {
+  const HostRow host = NewHost("uuid-1");
+  ReportCommit old = Commit(host.id, 1, State("none"));
+  AddEvent(old, 1, v1::DriftEvent::KIND_DRIFTED);
+  ASSERT_THAT(Keep(old), IsOk());
+  HostState unreadable = State("none");
+  unreadable.findings[0].set_status(v1::STATUS_ERROR);
+  ASSERT_THAT(Keep(Commit(host.id, 1, unreadable, nullptr, "epoch-2")), IsOk());
+  EXPECT_EQ(store().ListDrift({})->at(0).state(), "drifted");
+  ASSERT_THAT(Keep(Commit(host.id, 2, State("kernel"), &unreadable, "epoch-2")), IsOk());
+  EXPECT_EQ(store().ListDrift({})->at(0).state(), "resolved");
+}
+
 TEST_P(StoreContract, EndsADriftOfAnEarlierEpochThatARestoredStateKnows) {
   const HostRow host = NewHost("uuid-1");
   ReportCommit old = Commit(host.id, 1, State("none"));

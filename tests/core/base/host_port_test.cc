@@ -16,6 +16,7 @@ TEST(HostPort, ReadsNamesAndAddressesAndWritesThemAgain) {
   } good[] = {{"0.0.0.0:7443", "0.0.0.0", 7443},
               {"[::1]:0", "::1", 0},
               {"dump.corp.example:1", "dump.corp.example", 1},
+              {"[fe80::1%eth0]:7443", "fe80::1%eth0", 7443},
               {"WEB_01-a:65535", "WEB_01-a", 65535}};
   for (const auto& test : good) {
     ASSERT_OK_AND_ASSIGN(const HostPort parsed, ParseHostPort(test.text));
@@ -26,10 +27,11 @@ TEST(HostPort, ReadsNamesAndAddressesAndWritesThemAgain) {
 }
 
 TEST(HostPort, RefusesTheRestAndSaysWhatIsAccepted) {
-  for (const char* bad : {"",           ":",       "a",       "a:",     ":1",      "a:x",
-                          "a:-1",       "a:+1",    "a: 1",    "a:1x",   "a:65536", "a:99999999999",
-                          "::1:80",     "[::1:80", "[::1]",   "[a]:1",  "[]:1",    "a b:1",
-                          "http://a:1", "a,b:1",   "unix:/x", "a\x1b:1"}) {
+  for (const char* bad :
+       {"",       ":",          "a",     "a:",      ":1",           "a:x",
+        "a:-1",   "a:+1",       "a: 1",  "a:1x",    "a:65536",      "a:99999999999",
+        "::1:80", "[::1:80",    "[::1]", "[a]:1",   "[fe80::1%]:1", "[]:1",
+        "a b:1",  "http://a:1", "a,b:1", "unix:/x", "a\x1b:1"}) {
     EXPECT_THAT(ParseHostPort(bad).status(),
                 StatusIs(absl::StatusCode::kInvalidArgument, testing::HasSubstr("HOST:PORT")))
         << bad;

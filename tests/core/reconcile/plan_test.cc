@@ -5,6 +5,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+#include <string>
+
 #include "core/catalog/catalog.h"
 #include "core/reconcile/observe.h"
 #include "core/reconcile/status.h"
@@ -196,6 +199,22 @@ TEST(Plan, NamesEveryFolderThatIsMadeParentsFirstAndOnce) {
     if (edit.action == Edit::Action::kMakeFolder) made.push_back(edit.key);
   }
   EXPECT_THAT(made, testing::ElementsAre("D:\\A", "D:\\A\\B", "d:\\a\\Mini"));
+}
+
+// The second was taken for one that needs no write, so that its failures were forgotten.
+TEST(Plan, AFolderThatTwoSettingsNeedIsWrittenForBoth) {
+  Host host(20348);
+  Desired desired = Wants("dump.file", "D:\\Dumps\\MEMORY.DMP");
+  desired.decisions.push_back(Wants("dump.dedicated-file", "D:\\Dumps\\dd.sys").decisions[0]);
+  host.CarryOut(host.PlanFor(desired));
+  Host without(20348);
+  for (const char* setting : {"dump.file", "dump.dedicated-file"}) {
+    const CellName& cell = FindSetting(setting)->cells[0];
+    without.registry().Set(cell.key, cell.name, *host.registry().Get(cell.key, cell.name));
+  }
+  const Plan plan = without.PlanFor(desired);
+  ASSERT_EQ(plan.edits.size(), 1u);
+  EXPECT_EQ(SettingsOf(plan), (std::set<std::string>{"dump.dedicated-file", "dump.file"}));
 }
 
 TEST(Plan, AHostThatLookedForNoFolderGetsNone) {
