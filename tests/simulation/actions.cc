@@ -69,7 +69,15 @@ void Simulation::KillHostInCall() {
 }
 
 void Simulation::BreakHostDisk() {
-  AnyHost().machine().faults.FailAt(world_.chance.Skewed(200), world_.chance.Skewed(4) - 1);
+  Host& host = AnyHost();
+  if (world_.chance.Happens(0.5)) {
+    host.machine().faults.FailAt(world_.chance.Skewed(200), world_.chance.Skewed(4) - 1);
+    return;
+  }
+  host.machine().faults.FailAfter("Vfs::Rename", world_.chance.Between(2, 40));  // in an apply
+  const CellChange change = DraftCellChange(world_.chance);
+  world_.counts.Add(Fault::kOutsideChange);
+  host.ChangeCell(change.cell, change.value, true);
 }
 
 void Simulation::FillHostDisk() {

@@ -64,9 +64,10 @@ std::string FaultCounts::Missing() const {
 
 absl::Status MachineFaults::Check(absl::string_view call) {
   if (paused_ > 0) return absl::OkStatus();
-  if (call == kill_after_) {
-    kill_in_ = kill_in_then_;
-    kill_after_.clear();
+  if (call == after_.call) {
+    if (after_.kill_in > 0) KillAt(after_.kill_in);
+    if (after_.fail_in > 0) FailAt(after_.fail_in, 0);
+    after_ = {};
   }
   if (!dead_ && kill_in_ > 0 && Changes(call) && --kill_in_ == 0) {
     dead_ = true;
@@ -89,14 +90,14 @@ absl::Status MachineFaults::Check(absl::string_view call) {
 void MachineFaults::Revive() {
   dead_ = false;
   kill_in_ = fail_in_ = failing_ = 0;
-  kill_after_.clear();
+  after_ = {};
   killed_in_.clear();
 }
 
 void MachineFaults::Heal() {
   full_ = false;
   kill_in_ = fail_in_ = failing_ = 0;
-  kill_after_.clear();
+  after_ = {};
 }
 
 }  // namespace dumpwarden::sim

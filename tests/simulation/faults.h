@@ -82,11 +82,9 @@ class MachineFaults : public Faults {
 
   // The n-th changing call from now on is not made, and none after it.
   void KillAt(int nth) { kill_in_ = nth; }
-  // The same, counted from the next call of this name on.
-  void KillAfter(std::string call, int nth) {
-    kill_after_ = std::move(call);
-    kill_in_then_ = nth;
-  }
+  // The same, counted from the next call of this name on; so FailAfter.
+  void KillAfter(std::string call, int nth) { after_ = {std::move(call), nth, 0}; }
+  void FailAfter(std::string call, int nth) { after_ = {std::move(call), 0, nth}; }
   // The n-th call from now on fails, and `more` after it.
   void FailAt(int nth, int more) {
     fail_in_ = nth;
@@ -121,8 +119,11 @@ class MachineFaults : public Faults {
   bool full_ = false;
   int paused_ = 0;
   int kill_in_ = 0;
-  std::string kill_after_;
-  int kill_in_then_ = 0;
+  struct {
+    std::string call;
+    int kill_in = 0;
+    int fail_in = 0;
+  } after_;
   int fail_in_ = 0;
   int failing_ = 0;
   std::uint64_t fired_ = 0;

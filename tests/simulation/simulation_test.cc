@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // simulation_test --seed=N [--trace] runs one seed; without, a range of them:
-// DUMPWARDEN_SIM_SEEDS (30) from DUMPWARDEN_SIM_FIRST (1) on.
+// DUMPWARDEN_SIM_SEEDS (20) from DUMPWARDEN_SIM_FIRST (1) on.
 #include "tests/simulation/simulation.h"
 
 #include <gmock/gmock.h>
@@ -42,7 +42,7 @@ bool RunSeed(std::uint64_t seed, FaultCounts& counts) {
 
 TEST(Simulation, HoldsOverSeeds) {
   const std::uint64_t first = FromEnvironment("DUMPWARDEN_SIM_FIRST", 1);
-  const std::uint64_t seeds = FromEnvironment("DUMPWARDEN_SIM_SEEDS", 30);
+  const std::uint64_t seeds = FromEnvironment("DUMPWARDEN_SIM_SEEDS", 20);
   FaultCounts counts;
   int failures = 0;
   for (std::uint64_t seed = first; seed < first + seeds && failures < 5; ++seed) {
