@@ -61,8 +61,8 @@ void AddPlanOptions(CLI::App& app, PlanOptions& options) {
   CLI::Option* summary = app.add_flag("--summary", options.summary, "Counts, however few hosts");
   CLI::Option* changes =
       app.add_flag("--changes", options.changes, "Every change, however many hosts");
-  CLI::Option* host =
-      app.add_option("--host", options.host, "Every change of this one: id or name");
+  CLI::Option* host = app.add_option("--host", options.host, "Every change of this one: id or name")
+                          ->type_name("NAME");
   summary->excludes(changes)->excludes(host);
   app.add_flag("--detailed-exitcode", options.detailed,
                "Exit 2 when there are changes, or hosts that need attention");

@@ -125,8 +125,7 @@ inline absl::Status AddSeededHost(Store& store, const SeededHost& host, absl::Ti
                                   const std::function<void(absl::Status)>& done) {
   const std::string hex = Sha256Hex(host.name);
   const Audit audit{"seed", "", "seed", host.name, "", "", ""};
-  RETURN_IF_ERROR(
-      store.CreateToken({hex, "secret", host.labels, "", now + absl::Hours(1)}, audit));
+  RETURN_IF_ERROR(store.CreateToken({hex, "secret", host.labels, "", now + absl::Hours(1)}, audit));
   HostRow row;
   row.uuid = absl::StrCat(hex.substr(0, 8), "-0000-4000-8000-", hex.substr(8, 12));
   row.name = host.name;

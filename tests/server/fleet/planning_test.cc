@@ -203,10 +203,9 @@ TEST_F(FleetPlan, IsOfOneHostWhenAsked) {
 TEST_F(FleetPlan, KeepsThatAHostWaitsForItsRestart) {
   SeededHost host = MakeSeededHost(kHosts + 1);
   const Plan local = PlanLocally(host);
-  const auto settled =
-      std::find_if(local.findings.begin(), local.findings.end(), [](const v1::Finding& finding) {
-        return finding.status() == v1::STATUS_COMPLIANT;
-      });
+  const auto settled = std::find_if(
+      local.findings.begin(), local.findings.end(),
+      [](const v1::Finding& finding) { return finding.status() == v1::STATUS_COMPLIANT; });
   ASSERT_NE(settled, local.findings.end()) << "take another number";
   host.state.findings = {*settled};
   host.state.findings[0].set_status(v1::STATUS_PENDING_REBOOT);
@@ -239,7 +238,7 @@ TEST_F(FleetPlan, ChangesNotAByteOfTheStore) {
   v1::ListAuditRequest all;
   all.set_limit(10'000);
   const std::size_t audited = store_->ListAudit(all)->size();
-  PlanEach(Drafts());
+  EXPECT_THAT(PlanEach(Drafts()), SizeIs(kHosts));
   v1::PlanPoliciesRequest request = Drafts();
   request.set_summary_from(0);
   EXPECT_THAT(PlanPolicies(*store_, request), IsOk());
