@@ -33,12 +33,26 @@ free_port() {
   done
 }
 
-start_server() {
+init_server() {
   SERVER=127.0.0.1:$(free_port)
   "$BIN/dumpwarden-server" init --dir "$FLEET/server" --trust-domain bench.example \
     --listen "$SERVER" --enroll-listen "127.0.0.1:$(free_port)" >/dev/null 2>"$FLEET/init.err"
+}
+
+serve() {
   background server "$BIN/dumpwarden-server" serve --config "$FLEET/server/server.yaml"
+  SERVER_PID=$!
   wait_for "the server did not start" grep -qs ready "$FLEET/server.out"
+}
+
+stop_server() {
+  kill "$SERVER_PID"
+  wait "$SERVER_PID" || true
+}
+
+start_server() {
+  init_server
+  serve
 }
 
 enroll() {  # name

@@ -370,6 +370,16 @@ absl::Status Client::Stream(const v1::ReportComplianceRequest& request,
   return wire_->Explained(reader->Finish());
 }
 
+absl::Status Client::Stream(const v1::PlanPoliciesRequest& request,
+                            const std::function<void(v1::PlanPoliciesResponse::HostPlan)>& each) {
+  grpc::ClientContext call;
+  call.set_deadline(absl::ToChronoTime(absl::Now() + wire_->timeout));
+  const auto reader = wire_->stub->PlanHosts(&call, request);
+  v1::PlanPoliciesResponse::HostPlan plan;
+  while (reader->Read(&plan)) each(std::move(plan));
+  return wire_->Explained(reader->Finish(), /*of_policies=*/true);
+}
+
 absl::Status Client::Stream(const v1::FollowDriftRequest& request,
                             const std::function<bool(const v1::Drift&)>& each) {
   grpc::ClientContext call;

@@ -41,6 +41,8 @@ class Client {
   // Until the server has sent all.
   absl::Status Stream(const v1::ReportComplianceRequest& request,
                       const std::function<void(const v1::HostFinding&)>& each);
+  absl::Status Stream(const v1::PlanPoliciesRequest& request,
+                      const std::function<void(v1::PlanPoliciesResponse::HostPlan)>& each);
   // Until `each` says false or the server goes away; no deadline.
   absl::Status Stream(const v1::FollowDriftRequest& request,
                       const std::function<bool(const v1::Drift&)>& each);

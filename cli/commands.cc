@@ -25,8 +25,9 @@ constexpr Command kCommands[] = {
     {"policy", "check", "Read policies and say what is wrong with them; needs no server.",
      "policies/\nweb.yaml sql.yaml\n-", Needs::kNothing, RunPolicyCheck},
     {"policy", "plan", "Show what the fleet would change under draft policies.",
-     "-f web.yaml\n-f policies/ -o json\n-f web.yaml --detailed-exitcode", Needs::kServer,
-     RunPolicyPlan},
+     "-f web.yaml\n-f policies/ -o json\n-f web.yaml --host web-01\n-f web.yaml "
+     "--detailed-exitcode",
+     Needs::kServer, RunPolicyPlan},
     {"policy", "apply", "Put policies in force.", "-f web.yaml\n-f policies/ --dry-run",
      Needs::kServer, RunPolicyApply},
     {"policy", "delete", "Take a policy out of force; values on hosts stay as they are.",

@@ -45,20 +45,83 @@ Table CheckTable(const std::vector<PolicyFile>& files) {
 
 // --- plan
 
+// From so many hosts on, a table sums up.
+constexpr std::uint32_t kManyHosts = 50;
+
+struct PlanOptions {
+  std::vector<std::string> paths;
+  std::string host;
+  bool summary = false;
+  bool changes = false;
+  bool detailed = false;
+};
+
+void AddPlanOptions(CLI::App& app, PlanOptions& options) {
+  AddFiles(app, "-f,--file", options.paths)->required();
+  CLI::Option* summary = app.add_flag("--summary", options.summary, "Counts, however few hosts");
+  CLI::Option* changes =
+      app.add_flag("--changes", options.changes, "Every change, however many hosts");
+  CLI::Option* host = app.add_option("--host", options.host, "Every change of this one: id or name")
+                          ->type_name("NAME");
+  summary->excludes(changes)->excludes(host);
+  app.add_flag("--detailed-exitcode", options.detailed,
+               "Exit 2 when there are changes, or hosts that need attention");
+}
+
+// A table of many hosts is a summary, unless all was asked for; what a program reads never is,
+// unless a summary was.
+absl::StatusOr<v1::PlanPoliciesResponse> AskForPlan(Client& client, const PlanOptions& options,
+                                                    Format format,
+                                                    v1::PlanPoliciesRequest request) {
+  const bool all = options.changes || (format != Format::kTable && !options.summary);
+  request.set_host(options.host);
+  if (!all) {
+    request.set_summary_from(options.summary ? 0 : kManyHosts);
+    return client.Do(request);
+  }
+  v1::PlanPoliciesResponse response;
+  RETURN_IF_ERROR(client.Stream(request, [&](v1::PlanPoliciesResponse::HostPlan plan) {
+    *response.add_hosts() = std::move(plan);
+  }));
+  return response;
+}
+
 struct PlanCounts {
-  int changes = 0;
-  int changed_hosts = 0;
+  std::uint64_t changes = 0;
+  std::uint32_t changed_hosts = 0;
+  std::uint32_t hosts = 0;
   bool attention = false;
 };
 
+PlanCounts CountSummary(const v1::PlanPoliciesResponse& response) {
+  PlanCounts counts{response.change_count(), response.changed_hosts(), response.host_count(),
+                    response.change_count() > 0};
+  for (const auto& [word, hosts] : response.states()) {
+    counts.attention = counts.attention || (hosts > 0 && NeedsAttention(StatusFromWord(word)));
+  }
+  return counts;
+}
+
 PlanCounts CountPlan(const v1::PlanPoliciesResponse& response) {
+  if (response.summary()) return CountSummary(response);
   PlanCounts counts;
+  counts.hosts = static_cast<std::uint32_t>(response.hosts_size());
   for (const auto& host : response.hosts()) {
-    counts.changes += host.changes_size();
+    counts.changes += static_cast<std::uint64_t>(host.changes_size());
     counts.changed_hosts += host.changes().empty() ? 0 : 1;
     counts.attention = counts.attention || !host.changes().empty() || NeedsAttention(host.state());
   }
   return counts;
+}
+
+void SayPlanned(const v1::PlanPoliciesResponse& response, const PlanCounts& counts,
+                std::ostream& err) {
+  err << counts.changes << " changes on " << counts.changed_hosts << " of " << counts.hosts
+      << " hosts; nothing was written\n";
+  if (!response.summary() || counts.changes == 0) return;
+  const auto listed = static_cast<std::uint32_t>(response.hosts_size());
+  if (listed < counts.changed_hosts) err << "the first " << listed << " of them are listed; ";
+  err << "--changes shows every change, --host NAME those of one\n";
 }
 
 // --- apply
@@ -135,22 +198,19 @@ absl::StatusOr<int> RunPolicyCheck(Invocation& invocation) {
 
 absl::StatusOr<int> RunPolicyPlan(Invocation& invocation) {
   const OutputOption output(invocation.app);
-  std::vector<std::string> paths;
-  bool detailed = false;
-  AddFiles(invocation.app, "-f,--file", paths)->required();
-  invocation.app.add_flag("--detailed-exitcode", detailed,
-                          "Exit 2 when there are changes, or hosts that need attention");
+  PlanOptions options;
+  AddPlanOptions(invocation.app, options);
   if (const auto code = ParseArguments(invocation)) return *code;
-  ASSIGN_OR_RETURN(const auto files, ReadPolicyFiles(paths, invocation.console.in));
+  ASSIGN_OR_RETURN(const auto files, ReadPolicyFiles(options.paths, invocation.console.in));
   v1::PlanPoliciesRequest request;
   AddSources(files, request);
   ASSIGN_OR_RETURN(const auto client, Connect(invocation));
-  ASSIGN_OR_RETURN(const v1::PlanPoliciesResponse response, client->Do(request));
+  ASSIGN_OR_RETURN(const v1::PlanPoliciesResponse response,
+                   AskForPlan(*client, options, output.format(), std::move(request)));
   const PlanCounts counts = CountPlan(response);
   invocation.console.out << Render(response, output.format());
-  invocation.console.err << counts.changes << " changes on " << counts.changed_hosts << " of "
-                         << response.hosts_size() << " hosts; nothing was written\n";
-  return detailed && counts.attention ? kExitChanges : kExitDone;
+  SayPlanned(response, counts, invocation.console.err);
+  return options.detailed && counts.attention ? kExitChanges : kExitDone;
 }
 
 absl::StatusOr<int> RunPolicyApply(Invocation& invocation) {

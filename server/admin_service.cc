@@ -60,6 +60,14 @@ class AdminService final : public v1::Admin::Service {
     return Answer(*context, "PlanPolicies", *response,
                   [&](const Caller&) { return dumpwarden::PlanPolicies(parts_.store, *request); });
   }
+  grpc::Status PlanHosts(grpc::ServerContext* context, const v1::PlanPoliciesRequest* request,
+                         grpc::ServerWriter<v1::PlanPoliciesResponse::HostPlan>* writer) override {
+    const auto caller = parts_.authorizer.Authorize(*context, MethodName("PlanHosts"));
+    if (!caller.ok()) return ToGrpc(caller.status());
+    return ToGrpc(dumpwarden::PlanHosts(parts_.store, *request, [&](const auto& plan) {
+      return writer->Write(plan) ? absl::OkStatus() : absl::CancelledError("the caller is gone");
+    }));
+  }
   grpc::Status ListHosts(grpc::ServerContext* context, const v1::ListHostsRequest* request,
                          v1::ListHostsResponse* response) override {
     return Answer(*context, "ListHosts", *response,

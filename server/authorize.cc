@@ -31,6 +31,7 @@ constexpr Permission kPermissions[] = {
     {"dumpwarden.v1.Admin.ListDrift", Who::kOperator},
     {"dumpwarden.v1.Admin.ListHosts", Who::kOperator},
     {"dumpwarden.v1.Admin.ListPolicies", Who::kOperator},
+    {"dumpwarden.v1.Admin.PlanHosts", Who::kOperator},
     {"dumpwarden.v1.Admin.PlanPolicies", Who::kOperator},
     {"dumpwarden.v1.Admin.ReportCompliance", Who::kOperator},
     {"dumpwarden.v1.Admin.SummarizeCompliance", Who::kOperator},

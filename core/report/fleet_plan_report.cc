@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/report/fleet_plan_report.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -88,10 +91,37 @@ Table StatesOfHosts(const v1::PlanPoliciesResponse& plan) {
   Table table{
       {{"host", "HOST"}, {"state", "STATE"}, {"changes", "CHANGES"}, {"restart", "RESTART"}}, {}};
   for (const HostPlan& host : plan.hosts()) {
-    table.rows.push_back({host.host(), std::string(StatusWord(host.state())),
-                          static_cast<std::uint64_t>(host.changes_size()), host.restart()});
+    const std::uint64_t changes =
+        plan.summary() ? host.change_count() : static_cast<std::uint64_t>(host.changes_size());
+    table.rows.push_back(
+        {host.host(), std::string(StatusWord(host.state())), changes, host.restart()});
   }
   return table;
+}
+
+// Worst first; unknown, of which nothing can be said, at the end.
+Table CountsOfStates(const v1::PlanPoliciesResponse& plan) {
+  std::vector<std::pair<std::string, std::uint32_t>> states(plan.states().begin(),
+                                                            plan.states().end());
+  std::sort(states.begin(), states.end(), [](const auto& a, const auto& b) {
+    const v1::Status left = StatusFromWord(a.first);
+    const v1::Status right = StatusFromWord(b.first);
+    return left == right ? a.first < b.first : Worse(left, right) == left;
+  });
+  Table table{{{"state", "STATE"}, {"hosts", "HOSTS"}}, {}};
+  for (const auto& [word, hosts] : states) table.rows.push_back({word, std::uint64_t{hosts}});
+  return table;
+}
+
+Sheet SummarySheet(const v1::PlanPoliciesResponse& plan) {
+  Sheet sheet;
+  sheet.fields = {{{"host_count", "Hosts"}, std::uint64_t{plan.host_count()}},
+                  {{"changed_hosts", "With changes"}, std::uint64_t{plan.changed_hosts()}},
+                  {{"restart_hosts", "With a restart"}, std::uint64_t{plan.restart_hosts()}},
+                  {{"change_count", "Changes"}, std::uint64_t{plan.change_count()}}};
+  sheet.sections = {{{"states", "States"}, CountsOfStates(plan)},
+                    {{"hosts", "Hosts with changes"}, StatesOfHosts(plan)}};
+  return sheet;
 }
 
 Table FindingsOfHosts(const v1::PlanPoliciesResponse& plan) {
@@ -109,6 +139,7 @@ Table FindingsOfHosts(const v1::PlanPoliciesResponse& plan) {
 }  // namespace
 
 std::string Render(const v1::PlanPoliciesResponse& plan, Format format) {
+  if (plan.summary()) return Render(SummarySheet(plan), format);
   if (format == Format::kJson) return ToJsonText(plan);
   Sheet sheet;
   sheet.sections = {{{"changes", "Changes"}, ChangesOfHosts(plan)},

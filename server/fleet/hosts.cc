@@ -68,8 +68,12 @@ absl::StatusOr<v1::Facts> FactsOf(Store& store, const HostRow& host) {
   } else if (!absl::IsNotFound(kept.status())) {
     return kept.status();
   }
-  for (const auto& [key, value] : host.labels) (*facts.mutable_labels())[key] = value;
+  AddLabels(host, facts);
   return facts;
+}
+
+void AddLabels(const HostRow& host, v1::Facts& facts) {
+  for (const auto& [key, value] : host.labels) (*facts.mutable_labels())[key] = value;
 }
 
 absl::StatusOr<std::map<std::string, std::string>> ParseLabelSelector(absl::string_view text) {

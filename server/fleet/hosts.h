@@ -20,6 +20,7 @@ namespace dumpwarden {
 // What policies select by: the reported facts, and the labels of the host's token over them.  A
 // host that never reported has no facts.
 absl::StatusOr<v1::Facts> FactsOf(Store& store, const HostRow& host);
+void AddLabels(const HostRow& host, v1::Facts& facts);
 
 // "role=sql,site=b": all must hold.  Empty is every host.
 absl::StatusOr<std::map<std::string, std::string>> ParseLabelSelector(absl::string_view text);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <span>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -21,6 +22,8 @@ namespace dumpwarden {
 namespace {
 
 using HostPlan = v1::PlanPoliciesResponse::HostPlan;
+
+constexpr std::size_t kHostsAtOnce = 256;  // read of the store, so that memory is bounded
 
 void SetCell(const RegistryValue& value, v1::Cell& cell) {
   cell.set_present(true);
@@ -50,33 +53,89 @@ void KeepPending(const HostState& state, std::vector<v1::Finding>& findings) {
   for (v1::Finding& finding : findings) {
     if (finding.status() != v1::STATUS_COMPLIANT) continue;
     const auto told = std::find_if(
-        state.findings.begin(), state.findings.end(),
-        [&](const v1::Finding& reported) { return FindingKey(reported) == FindingKey(finding); });
-    if (told != state.findings.end() && told->status() == v1::STATUS_PENDING_REBOOT &&
-        told->configured() == finding.configured()) {
+        state.findings.begin(), state.findings.end(), [&](const v1::Finding& reported) {
+          return reported.status() == v1::STATUS_PENDING_REBOOT &&
+                 reported.mode() == finding.mode() && reported.setting() == finding.setting();
+        });
+    if (told != state.findings.end() && told->configured() == finding.configured()) {
       finding.set_status(v1::STATUS_PENDING_REBOOT);
       finding.set_reason(told->reason());
     }
   }
 }
 
-absl::StatusOr<HostPlan> PlanHost(Store& store, const HostRow& row,
-                                  const std::vector<PolicyInForce>& policies) {
+HostPlan PlanHost(const std::vector<PolicyInForce>& policies, const HostRow& row,
+                  HostReport report) {
   HostPlan out;
   out.set_host(row.name);
   out.set_id(row.uuid);
   if (row.epoch.empty()) return out;
-  ASSIGN_OR_RETURN(const v1::Facts facts, FactsOf(store, row));
-  ASSIGN_OR_RETURN(const HostState state, store.ReadState(row.id));
-  Plan plan = MakePlan(Merge(policies, facts), state.observation, facts);
-  KeepPending(state, plan.findings);
+  AddLabels(row, report.facts);
+  Plan plan = MakePlan(Merge(policies, report.facts), report.state.observation, report.facts);
+  KeepPending(report.state, plan.findings);
   for (const Edit& edit : plan.edits) {
     *out.add_changes() = ChangeOf(edit);
     out.set_restart(out.restart() || NeedsRestart(edit));
   }
+  out.set_change_count(static_cast<std::uint32_t>(plan.edits.size()));
   out.set_state(WorstOf(plan.findings));
   for (v1::Finding& finding : plan.findings) *out.add_findings() = std::move(finding);
   return out;
+}
+
+// Whom to plan for, and under what.
+struct Inputs {
+  std::vector<PolicyInForce> policies;
+  std::vector<HostRow> hosts;  // by name, then id
+};
+
+absl::StatusOr<Inputs> ReadInputs(Store& store, const v1::PlanPoliciesRequest& request) {
+  Inputs inputs;
+  ASSIGN_OR_RETURN(const std::vector<Draft> drafts, ReadDrafts(request.policies()));
+  ASSIGN_OR_RETURN(const std::vector<PolicyRow> rows, store.PoliciesInForce());
+  ASSIGN_OR_RETURN(PoliciesByName in_force, ReadInForce(rows));
+  inputs.policies = AsList(WithDrafts(std::move(in_force), drafts));
+  if (!request.host().empty()) {
+    ASSIGN_OR_RETURN(HostRow host, FindHostByText(store, request.host()));
+    inputs.hosts.push_back(std::move(host));
+    return inputs;
+  }
+  ASSIGN_OR_RETURN(inputs.hosts, store.ListHosts());
+  std::sort(inputs.hosts.begin(), inputs.hosts.end(), [](const HostRow& a, const HostRow& b) {
+    return std::tie(a.name, a.uuid) < std::tie(b.name, b.uuid);
+  });
+  return inputs;
+}
+
+absl::Status PlanAll(Store& store, const Inputs& inputs,
+                     const std::function<absl::Status(HostPlan)>& each) {
+  const std::span<const HostRow> all(inputs.hosts);
+  for (std::size_t first = 0; first < all.size(); first += kHostsAtOnce) {
+    const auto hosts = all.subspan(first, std::min(kHostsAtOnce, all.size() - first));
+    std::vector<HostId> ids;
+    for (const HostRow& host : hosts) ids.push_back(host.id);
+    ASSIGN_OR_RETURN(std::vector<HostReport> reports, store.ReadReports(ids));
+    for (std::size_t i = 0; i < hosts.size(); ++i) {
+      RETURN_IF_ERROR(each(PlanHost(inputs.policies, hosts[i], std::move(reports[i]))));
+    }
+  }
+  return absl::OkStatus();
+}
+
+void Count(const HostPlan& plan, v1::PlanPoliciesResponse& response) {
+  const bool reported = plan.state() != v1::STATUS_UNSPECIFIED;
+  ++(*response.mutable_states())[reported ? std::string(StatusWord(plan.state())) : "unknown"];
+  response.set_host_count(response.host_count() + 1);
+  response.set_changed_hosts(response.changed_hosts() + (plan.change_count() > 0 ? 1 : 0));
+  response.set_restart_hosts(response.restart_hosts() + (plan.restart() ? 1 : 0));
+  response.set_change_count(response.change_count() + plan.change_count());
+}
+
+void AddToSummary(HostPlan plan, v1::PlanPoliciesResponse& response) {
+  if (plan.change_count() == 0 || response.hosts_size() >= kHostsInSummary) return;
+  plan.clear_changes();
+  plan.clear_findings();
+  *response.add_hosts() = std::move(plan);
 }
 
 v1::ExplainedLayer LayerOf(const Layer& layer) {
@@ -134,30 +193,32 @@ absl::StatusOr<std::set<std::string>> SettingsAsked(const std::string& asked,
 
 absl::StatusOr<v1::PlanPoliciesResponse> PlanPolicies(Store& store,
                                                       const v1::PlanPoliciesRequest& request) {
-  ASSIGN_OR_RETURN(const std::vector<Draft> drafts, ReadDrafts(request.policies()));
-  ASSIGN_OR_RETURN(const std::vector<PolicyRow> rows, store.PoliciesInForce());
-  ASSIGN_OR_RETURN(PoliciesByName in_force, ReadInForce(rows));
-  const std::vector<PolicyInForce> policies = AsList(WithDrafts(std::move(in_force), drafts));
-  ASSIGN_OR_RETURN(std::vector<HostRow> hosts, store.ListHosts());
-  std::sort(hosts.begin(), hosts.end(), [](const HostRow& a, const HostRow& b) {
-    return std::tie(a.name, a.uuid) < std::tie(b.name, b.uuid);
-  });
+  ASSIGN_OR_RETURN(const Inputs inputs, ReadInputs(store, request));
   v1::PlanPoliciesResponse response;
+  response.set_summary(request.has_summary_from() && inputs.hosts.size() >= request.summary_from());
   std::size_t bytes = 0;
-  for (const HostRow& host : hosts) {
-    ASSIGN_OR_RETURN(HostPlan plan, PlanHost(store, host, policies));
-    const bool reported = plan.state() != v1::STATUS_UNSPECIFIED;
-    ++(*response.mutable_states())[reported ? std::string(StatusWord(plan.state())) : "unknown"];
+  RETURN_IF_ERROR(PlanAll(store, inputs, [&](HostPlan plan) -> absl::Status {
+    Count(plan, response);
+    if (response.summary()) {
+      AddToSummary(std::move(plan), response);
+      return absl::OkStatus();
+    }
     bytes += plan.ByteSizeLong();
-    if (bytes > kMaxAnswerBytes) break;  // refused below
+    if (bytes > kMaxAnswerBytes) {
+      return absl::ResourceExhaustedError(absl::StrCat(
+          "the plan for ", inputs.hosts.size(), " hosts does not fit one answer of ",
+          kMaxAnswerBytes, " bytes; ask for a summary, for one host, or plan fewer settings"));
+    }
     *response.add_hosts() = std::move(plan);
-  }
-  if (bytes > kMaxAnswerBytes) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("the plan for ", hosts.size(), " hosts does not fit one answer of ",
-                     kMaxAnswerBytes, " bytes; plan fewer settings at a time"));
-  }
+    return absl::OkStatus();
+  }));
   return response;
+}
+
+absl::Status PlanHosts(Store& store, const v1::PlanPoliciesRequest& request,
+                       const std::function<absl::Status(const HostPlan& plan)>& each) {
+  ASSIGN_OR_RETURN(const Inputs inputs, ReadInputs(store, request));
+  return PlanAll(store, inputs, each);
 }
 
 absl::StatusOr<v1::ExplainHostResponse> ExplainHost(Store& store, const Hosts& hosts,

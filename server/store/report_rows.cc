@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
@@ -28,27 +29,26 @@ v1::Finding FindingOf(const Statement& row, int first) {
   return finding;
 }
 
-absl::Status ReadFindings(Database& db, HostId host, HostState& state) {
-  ASSIGN_OR_RETURN(
-      Statement select,
-      db.Prepare("SELECT mode, setting, status, desired, configured, policy, policy_version, "
-                 "reason FROM finding WHERE host_id = ? ORDER BY mode, setting"));
+constexpr absl::string_view kSelectFacts = "SELECT message FROM facts WHERE host_id = ?";
+
+// Each is run to its end and reset: prepared once, they read one host after another.
+
+absl::Status ReadFindings(Statement& select, HostId host, HostState& state) {
   select.Bind(1, host);
   while (true) {
     ASSIGN_OR_RETURN(const bool row, select.Step());
-    if (!row) return absl::OkStatus();
+    if (!row) break;
     state.findings.push_back(FindingOf(select, 0));
   }
+  select.Reset();
+  return absl::OkStatus();
 }
 
-absl::Status ReadCells(Database& db, HostId host, v1::Observation& observation) {
-  ASSIGN_OR_RETURN(Statement select,
-                   db.Prepare("SELECT key, name, present, type, data, error FROM cell "
-                              "WHERE host_id = ? ORDER BY position"));
+absl::Status ReadCells(Statement& select, HostId host, v1::Observation& observation) {
   select.Bind(1, host);
   while (true) {
     ASSIGN_OR_RETURN(const bool row, select.Step());
-    if (!row) return absl::OkStatus();
+    if (!row) break;
     v1::Cell& cell = *observation.add_cells();
     cell.set_key(select.Text(0));
     cell.set_name(select.Text(1));
@@ -57,18 +57,48 @@ absl::Status ReadCells(Database& db, HostId host, v1::Observation& observation) 
     cell.set_data(select.Blob(4));
     cell.set_error(select.Text(5));
   }
+  select.Reset();
+  return absl::OkStatus();
 }
 
 // An absent row is an empty message.
 template <typename Message>
-absl::StatusOr<Message> ReadMessage(Database& db, absl::string_view sql, HostId host) {
-  ASSIGN_OR_RETURN(Statement select, db.Prepare(sql));
+absl::StatusOr<Message> ReadMessage(Statement& select, HostId host) {
   ASSIGN_OR_RETURN(const bool row, select.Bind(1, host).Step());
   Message message;
   if (row && !message.ParseFromString(select.Blob(0))) {
     return absl::DataLossError(absl::StrCat("the database holds a damaged message of host ", host));
   }
+  select.Reset();
   return message;
+}
+
+// What reads a host's state.
+struct StateStatements {
+  Statement rest;
+  Statement cells;
+  Statement findings;
+};
+
+absl::StatusOr<StateStatements> PrepareState(Database& db) {
+  ASSIGN_OR_RETURN(Statement rest,
+                   db.Prepare("SELECT message FROM observation_rest WHERE host_id = ?"));
+  ASSIGN_OR_RETURN(Statement cells,
+                   db.Prepare("SELECT key, name, present, type, data, error FROM cell "
+                              "WHERE host_id = ? ORDER BY position"));
+  ASSIGN_OR_RETURN(
+      Statement findings,
+      db.Prepare("SELECT mode, setting, status, desired, configured, policy, policy_version, "
+                 "reason FROM finding WHERE host_id = ? ORDER BY mode, setting"));
+  return StateStatements{std::move(rest), std::move(cells), std::move(findings)};
+}
+
+absl::StatusOr<HostState> ReadState(StateStatements& select, HostId host) {
+  HostState state;
+  ASSIGN_OR_RETURN(state.observation, ReadMessage<v1::Observation>(select.rest, host));
+  RETURN_IF_ERROR(ReadCells(select.cells, host, state.observation));
+  RETURN_IF_ERROR(ReadFindings(select.findings, host, state));
+  return state;
 }
 
 // Columns of a start `s` and its end `e`.
@@ -127,17 +157,27 @@ std::string OldestFirst(bool one_host) {
 }  // namespace
 
 absl::StatusOr<HostState> SelectState(Database& db, HostId host) {
-  HostState state;
-  ASSIGN_OR_RETURN(state.observation,
-                   ReadMessage<v1::Observation>(
-                       db, "SELECT message FROM observation_rest WHERE host_id = ?", host));
-  RETURN_IF_ERROR(ReadCells(db, host, state.observation));
-  RETURN_IF_ERROR(ReadFindings(db, host, state));
-  return state;
+  ASSIGN_OR_RETURN(StateStatements select, PrepareState(db));
+  return ReadState(select, host);
 }
 
 absl::StatusOr<v1::Facts> SelectFacts(Database& db, HostId host) {
-  return ReadMessage<v1::Facts>(db, "SELECT message FROM facts WHERE host_id = ?", host);
+  ASSIGN_OR_RETURN(Statement select, db.Prepare(kSelectFacts));
+  return ReadMessage<v1::Facts>(select, host);
+}
+
+absl::StatusOr<std::vector<HostReport>> SelectReports(Database& db,
+                                                      const std::vector<HostId>& hosts) {
+  ASSIGN_OR_RETURN(Statement facts, db.Prepare(kSelectFacts));
+  ASSIGN_OR_RETURN(StateStatements state, PrepareState(db));
+  std::vector<HostReport> reports;
+  reports.reserve(hosts.size());
+  for (const HostId host : hosts) {
+    HostReport& report = reports.emplace_back();
+    ASSIGN_OR_RETURN(report.facts, ReadMessage<v1::Facts>(facts, host));
+    ASSIGN_OR_RETURN(report.state, ReadState(state, host));
+  }
+  return reports;
 }
 
 absl::StatusOr<std::vector<std::pair<HostId, v1::Finding>>> SelectFindings(Database& db) {

@@ -30,6 +30,8 @@ absl::Status KeepFacts(Database& db, HostId host, const v1::Facts& facts,
 
 absl::StatusOr<HostState> SelectState(Database& db, HostId host);
 absl::StatusOr<v1::Facts> SelectFacts(Database& db, HostId host);
+absl::StatusOr<std::vector<HostReport>> SelectReports(Database& db,
+                                                      const std::vector<HostId>& hosts);
 absl::StatusOr<std::vector<std::pair<HostId, v1::Finding>>> SelectFindings(Database& db);
 absl::StatusOr<std::vector<v1::Drift>> SelectDrift(Database& db, const DriftQuery& query);
 

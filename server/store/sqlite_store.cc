@@ -157,6 +157,9 @@ class SqliteStore : public Store {
   absl::StatusOr<v1::Facts> ReadFacts(HostId host) override {
     return readers_.Run([&](Database& db) { return SelectFacts(db, host); });
   }
+  absl::StatusOr<std::vector<HostReport>> ReadReports(const std::vector<HostId>& hosts) override {
+    return readers_.Run([&](Database& db) { return SelectReports(db, hosts); });
+  }
   absl::StatusOr<std::vector<std::pair<HostId, v1::Finding>>> ListFindings() override {
     return readers_.Run(&SelectFindings);
   }

@@ -100,6 +100,12 @@ struct HostTouch {
   std::uint64_t sequence = 0;
 };
 
+// What a host told of itself.
+struct HostReport {
+  v1::Facts facts;
+  HostState state;
+};
+
 struct DriftQuery {
   std::optional<HostId> host;
   std::uint32_t limit = 1000;
@@ -156,6 +162,8 @@ class Store {
   // Empty when nothing was reported.
   virtual absl::StatusOr<HostState> ReadState(HostId host) = 0;
   virtual absl::StatusOr<v1::Facts> ReadFacts(HostId host) = 0;
+  // Both of each, in this order, out of one moment.
+  virtual absl::StatusOr<std::vector<HostReport>> ReadReports(const std::vector<HostId>& hosts) = 0;
   virtual absl::StatusOr<std::vector<std::pair<HostId, v1::Finding>>> ListFindings() = 0;
   // Drift rows with their ends joined; host_id is the uuid.
   virtual absl::StatusOr<std::vector<v1::Drift>> ListDrift(const DriftQuery& query) = 0;

@@ -41,6 +41,8 @@ class ScriptedAdmin final : public v1::Admin::Service {
   grpc::Status status;
   v1::ListHostsResponse hosts;
   v1::PlanPoliciesResponse plan;
+  v1::PlanPoliciesRequest planned;
+  bool streamed = false;
   v1::SummarizeComplianceResponse summary;
   std::vector<v1::Drift> drifts;
   bool restarts = false;
@@ -55,9 +57,18 @@ class ScriptedAdmin final : public v1::Admin::Service {
     *response = hosts;
     return status;
   }
-  grpc::Status PlanPolicies(grpc::ServerContext*, const v1::PlanPoliciesRequest*,
+  grpc::Status PlanPolicies(grpc::ServerContext*, const v1::PlanPoliciesRequest* request,
                             v1::PlanPoliciesResponse* response) override {
+    planned = *request;
+    streamed = false;
     *response = plan;
+    return status;
+  }
+  grpc::Status PlanHosts(grpc::ServerContext*, const v1::PlanPoliciesRequest* request,
+                         grpc::ServerWriter<v1::PlanPoliciesResponse::HostPlan>* writer) override {
+    planned = *request;
+    streamed = true;
+    for (const auto& host : plan.hosts()) writer->Write(host);
     return status;
   }
   grpc::Status ApplyPolicies(grpc::ServerContext*, const v1::ApplyPoliciesRequest* request,
@@ -329,6 +340,47 @@ TEST_F(Dumpctl, ExitsTwoOnlyWhenAskedAndChangesArePlanned) {
   const Json json = Json::parse(ran.out);
   EXPECT_EQ(json["hosts"][0]["changes"].size(), 1U);
   EXPECT_THAT(ran.err, HasSubstr("1 changes on 1 of 1 hosts"));
+}
+
+TEST_F(Dumpctl, SumsUpThePlanOfManyHostsForPeopleAndSaysHowToSeeAll) {
+  admin_.plan.set_summary(true);
+  admin_.plan.set_host_count(10'000);
+  admin_.plan.set_changed_hosts(2);
+  admin_.plan.set_change_count(7);
+  (*admin_.plan.mutable_states())["drifted"] = 2;
+  admin_.plan.add_hosts()->set_host("web-01");
+  const Ran ran = Do({"policy", "plan", "-f", "-", "--detailed-exitcode"}, kPolicy);
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_EQ(admin_.planned.summary_from(), 50u);
+  EXPECT_THAT(ran.out, HasSubstr("10000"));
+  EXPECT_THAT(ran.err, HasSubstr("7 changes on 2 of 10000 hosts; nothing was written\n"));
+  EXPECT_THAT(ran.err, HasSubstr("the first 1 of them are listed; --changes shows every change"));
+  admin_.plan.set_change_count(0);
+  (*admin_.plan.mutable_states())["drifted"] = 0;
+  EXPECT_EQ(Do({"policy", "plan", "-f", "-", "--detailed-exitcode"}, kPolicy).code, 0);
+  (*admin_.plan.mutable_states())["blocked"] = 1;
+  EXPECT_EQ(Do({"policy", "plan", "-f", "-", "--detailed-exitcode"}, kPolicy).code, 2);
+}
+
+TEST_F(Dumpctl, PlansEveryChangeForProgramsAndWhenAsked) {
+  admin_.plan.add_hosts()->set_host("web-01");
+  for (const std::vector<std::string>& asked : std::vector<std::vector<std::string>>{
+           {"--changes"}, {"-o", "json"}, {"-o", "csv"}, {"-o", "json", "--host", "web-01"}}) {
+    std::vector<std::string> arguments = {"policy", "plan", "-f", "-"};
+    arguments.insert(arguments.end(), asked.begin(), asked.end());
+    EXPECT_EQ(Do(arguments, kPolicy).code, 0) << asked.back();
+    EXPECT_TRUE(admin_.streamed) << asked.back();
+  }
+  EXPECT_EQ(admin_.planned.host(), "web-01");
+  EXPECT_EQ(Do({"policy", "plan", "-f", "-", "-o", "json", "--summary"}, kPolicy).code, 0);
+  EXPECT_FALSE(admin_.streamed);
+  EXPECT_TRUE(admin_.planned.has_summary_from());
+  EXPECT_EQ(admin_.planned.summary_from(), 0u);
+  EXPECT_EQ(Do({"policy", "plan", "-f", "-", "--summary", "--changes"}, kPolicy).code, 64);
+  admin_.status = {grpc::StatusCode::NOT_FOUND, "no host has the id or name \"web-02\""};
+  const Ran ran = Do({"policy", "plan", "-f", "-", "--host", "web-02"}, kPolicy);
+  EXPECT_EQ(ran.code, 6);
+  EXPECT_EQ(ran.out, "");
 }
 
 TEST_F(Dumpctl, CountsTheSameInEveryFormat) {

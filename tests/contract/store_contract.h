@@ -198,6 +198,29 @@ TEST_P(StoreContract, KeepsFactsLivenessVersionAndQuarantine) {
   EXPECT_THAT(AuditOf("host.quarantine"), SizeIs(1));
 }
 
+TEST_P(StoreContract, ReadsManyHostsAsItReadsEach) {
+  const HostRow first = NewHost("uuid-1");
+  const HostRow second = NewHost("uuid-2");
+  const HostRow silent = NewHost("uuid-3");
+  v1::Facts facts;
+  facts.mutable_os()->set_build(20348);
+  store().CommitFacts(second.id, facts, FactsDigest(facts), [](const absl::Status&) {});
+  ASSERT_THAT(Keep(Commit(first.id, 1, State("kernel"))), IsOk());
+  ASSERT_THAT(Keep(Commit(second.id, 1, State("none"))), IsOk());
+  const std::vector<HostId> ids = {second.id, silent.id, first.id, second.id};
+  ASSERT_OK_AND_ASSIGN(const std::vector<HostReport> reports, store().ReadReports(ids));
+  ASSERT_THAT(reports, SizeIs(ids.size()));
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    ASSERT_OK_AND_ASSIGN(const HostState state, store().ReadState(ids[i]));
+    EXPECT_EQ(StateDigest(reports[i].state), StateDigest(state)) << i;
+    EXPECT_EQ(reports[i].state.findings.size(), state.findings.size());
+    EXPECT_EQ(reports[i].facts.os().build(), store().ReadFacts(ids[i])->os().build()) << i;
+  }
+  EXPECT_EQ(StateDigest(reports[0].state), StateDigest(State("none")));
+  EXPECT_EQ(reports[0].facts.os().build(), 20348u);
+  EXPECT_THAT(reports[1].state.findings, IsEmpty());
+}
+
 TEST_P(StoreContract, KnowsUnderWhichPoliciesTheLastReportHolds) {
   const HostRow host = NewHost("uuid-1");
   ASSERT_THAT(Keep(Commit(host.id, 5, State("kernel"))), IsOk());

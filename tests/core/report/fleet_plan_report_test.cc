@@ -82,6 +82,35 @@ TEST(FleetPlanReport, NamesEveryHostEvenOneThatNeverReported) {
   EXPECT_EQ(fleet["hosts"][1]["changes"], Json::array());
 }
 
+v1::PlanPoliciesResponse MakeSummary() {
+  v1::PlanPoliciesResponse summary;
+  summary.set_summary(true);
+  summary.set_host_count(9'000);
+  summary.set_changed_hosts(4'000);
+  summary.set_restart_hosts(3'000);
+  summary.set_change_count(17'000);
+  const std::pair<const char*, std::uint32_t> kStates[] = {
+      {"unknown", 7}, {"compliant", 4'993}, {"error", 1}, {"drifted", 3'999}};
+  for (const auto& [word, hosts] : kStates) (*summary.mutable_states())[word] = hosts;
+  auto& host = *summary.add_hosts();
+  host.set_host("web-01");
+  host.set_state(v1::STATUS_DRIFTED);
+  host.set_change_count(5);
+  host.set_restart(true);
+  return summary;
+}
+
+TEST(FleetPlanReport, SumsUpTheWorstStateFirst) {
+  EXPECT_EQ(Json::parse(Render(MakeSummary(), Format::kJson)), Json::parse(R"({
+      "host_count": 9000, "changed_hosts": 4000, "restart_hosts": 3000, "change_count": 17000,
+      "states": [{"state": "error", "hosts": 1}, {"state": "drifted", "hosts": 3999},
+                 {"state": "compliant", "hosts": 4993}, {"state": "unknown", "hosts": 7}],
+      "hosts": [{"host": "web-01", "state": "drifted", "changes": 5, "restart": true}]})"));
+  EXPECT_EQ(Render(MakeSummary(), Format::kCsv),
+            "state,hosts\r\nerror,1\r\ndrifted,3999\r\ncompliant,4993\r\nunknown,7\r\n");
+  EXPECT_THAT(Render(MakeSummary(), Format::kTable), HasSubstr("With a restart:  3000\n"));
+}
+
 TEST(FleetPlanReport, HasALineAChangeInCsv) {
   const std::string csv = Render(MakeAnswer(), Format::kCsv);
   EXPECT_THAT(csv, HasSubstr("host,setting,action,from,to,key,name\r\n"));
