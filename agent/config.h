@@ -5,6 +5,7 @@
 #define DUMPWARDEN_AGENT_CONFIG_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -17,10 +18,11 @@ namespace dumpwarden {
 inline constexpr char kDefaultConfigPath[] = "/etc/dumpwarden/agent.yaml";
 
 struct AgentConfig {
-  std::string server;    // host:port of the session listener; empty = as enrolled
-  std::string registry;  // reg:FILE | hive:FILE[,FILE]
-  std::string facts;     // FILE
-  std::string data;      // DIR: identity and state
+  // host:port of session listeners, in the order in which they are tried; empty = as enrolled
+  std::vector<std::string> servers;
+  std::string registry;                     // reg:FILE | hive:FILE[,FILE]
+  std::string facts;                        // FILE
+  std::string data;                         // DIR: identity and state
   absl::Duration check = absl::Minutes(5);  // between full checks
   bool force_dirty = false;                 // write hives that have logs to replay
 };

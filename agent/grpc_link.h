@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -22,10 +23,12 @@ inline constexpr absl::Duration kConnectLimit = absl::Seconds(20);
 // dials it looks at its own certificate, and it checks the server's itself, so
 // that OnDisconnected can say what is wrong.  `events` and `clock` outlive it;
 // no event comes after its destructor.  `load` is asked before each attempt, so
-// that a new enrolment counts at once.  `server` empty: as enrolled.
+// that a new enrolment counts at once.  An attempt dials one of `servers` (empty:
+// as enrolled): the one that welcomed this host last, and after an attempt without
+// a welcome the next.
 using IdentitySource = std::function<absl::StatusOr<Identity>()>;
-std::unique_ptr<Link> MakeGrpcLink(std::string server, IdentitySource load, const Clock& clock,
-                                   LinkEvents& events);
+std::unique_ptr<Link> MakeGrpcLink(std::vector<std::string> servers, IdentitySource load,
+                                   const Clock& clock, LinkEvents& events);
 
 // Enrols over a channel whose server must show a chain that ends with the root
 // of `root_pin` (hex SHA-256 of its DER).  kUnauthenticated when it does not;

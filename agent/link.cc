@@ -133,12 +133,14 @@ struct Attempt {
   bool finishing = false;
   bool broken = false;  // a read or a write failed: finish when nothing is under way
   bool timed_out = false;
+  bool welcomed = false;  // such a server is dialled again; after any other the next is
 };
 
 class GrpcLink : public Link {
  public:
-  GrpcLink(std::string server, IdentitySource load, const Clock& clock, LinkEvents& events)
-      : fixed_server_(std::move(server)),
+  GrpcLink(std::vector<std::string> servers, IdentitySource load, const Clock& clock,
+           LinkEvents& events)
+      : fixed_servers_(std::move(servers)),
         load_(std::move(load)),
         clock_(clock),
         events_(events),
@@ -172,6 +174,7 @@ class GrpcLink : public Link {
   void Run();
   void RunCommands();
   void Handle(Tag tag, bool ok);
+  void TakeNextServer();
   void Dial();
   absl::Status Open();
   void OnStarted(bool ok);
@@ -184,7 +187,7 @@ class GrpcLink : public Link {
   void FinishWhenIdle();
   absl::Status Why() const;
 
-  const std::string fixed_server_;
+  const std::vector<std::string> fixed_servers_;
   const IdentitySource load_;
   const Clock& clock_;
   LinkEvents& events_;
@@ -196,8 +199,9 @@ class GrpcLink : public Link {
   bool stopping_ = false;
   bool done_ = false;
   std::unique_ptr<Attempt> attempt_;
-  Identity identity_;   // of the attempt
-  std::string server_;  // of the attempt
+  Identity identity_;     // of the attempt
+  std::string server_;    // of the attempt
+  std::size_t next_ = 0;  // of fixed_servers_
 
   std::mutex mutex_;
   std::deque<std::function<void()>> commands_;
@@ -249,11 +253,16 @@ void GrpcLink::Handle(Tag tag, bool ok) {
       return OnWritten(ok);
     case kFinished: {
       const absl::Status why = Why();
+      if (!attempt_->welcomed) TakeNextServer();
       attempt_.reset();
       if (!stopping_) events_.OnDisconnected(why);
       return;
     }
   }
+}
+
+void GrpcLink::TakeNextServer() {
+  if (!fixed_servers_.empty()) next_ = (next_ + 1) % fixed_servers_.size();
 }
 
 void GrpcLink::Dial() {
@@ -266,7 +275,7 @@ void GrpcLink::Dial() {
 
 absl::Status GrpcLink::Open() {
   ASSIGN_OR_RETURN(identity_, load_());
-  server_ = fixed_server_.empty() ? identity_.server : fixed_server_;
+  server_ = fixed_servers_.empty() ? identity_.server : fixed_servers_[next_];
   RETURN_IF_ERROR(CheckIdentity(identity_, clock_.Now()));
   ASSIGN_OR_RETURN(const HostPort address, ParseServerAddress(server_));
   ASSIGN_OR_RETURN(std::vector<CertificatePtr> certificates, ReadCertificatesPem(identity_.ca_pem));
@@ -311,6 +320,7 @@ void GrpcLink::OnRead(bool ok) {
     attempt_->broken = true;
     return FinishWhenIdle();
   }
+  attempt_->welcomed |= attempt_->incoming.has_welcome();
   // May block while the core is behind; then nothing more is read either.
   events_.OnMessage(std::exchange(attempt_->incoming, v1::ServerMessage()));
   ReadNext();
@@ -391,9 +401,9 @@ absl::Status CheckPinnedChain(absl::string_view chain_pem, const std::string& ro
 
 }  // namespace
 
-std::unique_ptr<Link> MakeGrpcLink(std::string server, IdentitySource load, const Clock& clock,
-                                   LinkEvents& events) {
-  return std::make_unique<GrpcLink>(std::move(server), std::move(load), clock, events);
+std::unique_ptr<Link> MakeGrpcLink(std::vector<std::string> servers, IdentitySource load,
+                                   const Clock& clock, LinkEvents& events) {
+  return std::make_unique<GrpcLink>(std::move(servers), std::move(load), clock, events);
 }
 
 absl::StatusOr<v1::EnrollResponse> CallEnroll(const std::string& server,
