@@ -74,6 +74,14 @@ void TakeServer(const yaml::Node& root, yaml::MapReader& reader, AgentConfig& co
   for (const yaml::Node& item : node->items) AddServer(item.scalar, item.mark, config, problems);
 }
 
+void TakeProxy(const yaml::Node& root, yaml::MapReader& reader, AgentConfig& config,
+               Problems& problems) {
+  config.proxy = reader.TakeText("proxy").value_or("");
+  if (config.proxy.empty()) return;
+  const absl::StatusOr<HostPort> parsed = ParseServerAddress(config.proxy);
+  if (!parsed.ok()) problems.Add(MarkOf(root, "proxy"), "proxy", parsed.status().message());
+}
+
 void TakeRegistry(const yaml::Node& root, yaml::MapReader& reader, AgentConfig& config,
                   Problems& problems) {
   const std::string text = reader.TakeText("registry").value_or("");
@@ -100,6 +108,7 @@ absl::StatusOr<AgentConfig> ReadConfig(absl::string_view yaml, absl::string_view
   const yaml::Node& root = documents->front();
   yaml::MapReader reader(root, "", problems);
   TakeServer(root, reader, config, problems);
+  TakeProxy(root, reader, config, problems);
   TakeRegistry(root, reader, config, problems);
   config.facts = Beside(file, reader.TakeText("facts").value_or(""));
   config.data = Beside(file, reader.TakeText("data").value_or(""));

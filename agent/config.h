@@ -20,9 +20,10 @@ inline constexpr char kDefaultConfigPath[] = "/etc/dumpwarden/agent.yaml";
 struct AgentConfig {
   // host:port of session listeners, in the order in which they are tried; empty = as enrolled
   std::vector<std::string> servers;
-  std::string registry;                     // reg:FILE | hive:FILE[,FILE]
-  std::string facts;                        // FILE
-  std::string data;                         // DIR: identity and state
+  std::string proxy;     // host:port that is asked to CONNECT to them; empty = none
+  std::string registry;  // reg:FILE | hive:FILE[,FILE]
+  std::string facts;     // FILE
+  std::string data;      // DIR: identity and state
   absl::Duration check = absl::Minutes(5);  // between full checks
   bool force_dirty = false;                 // write hives that have logs to replay
 };

@@ -93,14 +93,17 @@ std::shared_ptr<grpc::ChannelCredentials> MakeCredentials(const Identity* identi
 }
 
 std::shared_ptr<grpc::Channel> MakeChannel(
-    const std::string& server, const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
+    const std::string& server, const std::string& proxy,
+    const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(static_cast<int>(kMaxLinkMessage));
   arguments.SetMaxSendMessageSize(static_cast<int>(kMaxLinkMessage));
   arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadata);
   arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  // Off, gRPC looks at no variable of the environment either.
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, proxy.empty() ? 0 : 1);
+  if (!proxy.empty()) arguments.SetString(GRPC_ARG_HTTP_PROXY, absl::StrCat("http://", proxy));
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   // In gRPC this is how long one attempt to connect may take.
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS,
@@ -108,10 +111,29 @@ std::shared_ptr<grpc::Channel> MakeChannel(
   return grpc::CreateCustomChannel(server, credentials, arguments);
 }
 
-// Then our certificate was not even shown.
 bool NobodyThere(absl::string_view message) {
   return absl::StrContains(message, "Failed to connect to remote host") ||
          absl::StrContains(message, "DNS resolution failed");
+}
+
+bool ProxyRefused(absl::string_view message) {
+  return absl::StrContains(message, "HTTP proxy returned response code");
+}
+
+// Then our certificate was not even shown.
+bool NotHeard(absl::string_view message) { return NobodyThere(message) || ProxyRefused(message); }
+
+// What gRPC says of a failed connection, with the one who failed named.
+std::string Blame(absl::string_view server, absl::string_view proxy, absl::string_view message) {
+  if (proxy.empty()) return absl::StrCat(server, ": ", message);
+  if (NobodyThere(message)) {
+    return absl::StrCat("the proxy ", proxy, " cannot be reached: ", message);
+  }
+  if (ProxyRefused(message)) {
+    return absl::StrCat("the proxy ", proxy, " refuses to connect to ", server,
+                        "; it must allow CONNECT to there without a password: ", message);
+  }
+  return absl::StrCat(server, " through the proxy ", proxy, ": ", message);
 }
 
 enum Tag : std::intptr_t { kWake = 1, kTimeout, kStarted, kRead, kWritten, kFinished };
@@ -138,9 +160,9 @@ struct Attempt {
 
 class GrpcLink : public Link {
  public:
-  GrpcLink(std::vector<std::string> servers, IdentitySource load, const Clock& clock,
-           LinkEvents& events)
-      : fixed_servers_(std::move(servers)),
+  GrpcLink(Way way, IdentitySource load, const Clock& clock, LinkEvents& events)
+      : fixed_servers_(std::move(way.servers)),
+        proxy_(std::move(way.proxy)),
         load_(std::move(load)),
         clock_(clock),
         events_(events),
@@ -188,6 +210,7 @@ class GrpcLink : public Link {
   absl::Status Why() const;
 
   const std::vector<std::string> fixed_servers_;
+  const std::string proxy_;
   const IdentitySource load_;
   const Clock& clock_;
   LinkEvents& events_;
@@ -285,7 +308,8 @@ absl::Status GrpcLink::Open() {
   const CheckChain check = [roots, host = address.host, &clock](absl::string_view chain) {
     return CheckServerChain(chain, *roots, host, clock.Now());
   };
-  attempt_->channel = MakeChannel(server_, MakeCredentials(&identity_, check, attempt_->verdict));
+  attempt_->channel =
+      MakeChannel(server_, proxy_, MakeCredentials(&identity_, check, attempt_->verdict));
   attempt_->stub = v1::AgentSession::NewStub(attempt_->channel);
   attempt_->stream = attempt_->stub->PrepareAsyncSession(&attempt_->context, &queue_);
   attempt_->stream->StartCall(AsPointer(kStarted));
@@ -371,8 +395,8 @@ absl::Status GrpcLink::Why() const {
   }
   if (attempt_->status.ok()) return absl::UnavailableError("the server ended the session");
   const absl::Status status = FromGrpc(attempt_->status);
-  const std::string message = absl::StrCat(server_, ": ", status.message());
-  if (NobodyThere(status.message())) return absl::Status(status.code(), message);
+  const std::string message = Blame(server_, proxy_, status.message());
+  if (NotHeard(status.message())) return absl::Status(status.code(), message);
   return absl::Status(status.code(),
                       absl::StrCat(message,
                                    "; if the server refused this host, its log says why. "
@@ -401,12 +425,12 @@ absl::Status CheckPinnedChain(absl::string_view chain_pem, const std::string& ro
 
 }  // namespace
 
-std::unique_ptr<Link> MakeGrpcLink(std::vector<std::string> servers, IdentitySource load,
-                                   const Clock& clock, LinkEvents& events) {
-  return std::make_unique<GrpcLink>(std::move(servers), std::move(load), clock, events);
+std::unique_ptr<Link> MakeGrpcLink(Way way, IdentitySource load, const Clock& clock,
+                                   LinkEvents& events) {
+  return std::make_unique<GrpcLink>(std::move(way), std::move(load), clock, events);
 }
 
-absl::StatusOr<v1::EnrollResponse> CallEnroll(const std::string& server,
+absl::StatusOr<v1::EnrollResponse> CallEnroll(const std::string& server, const std::string& proxy,
                                               const std::string& root_pin, const Clock& clock,
                                               const v1::EnrollRequest& request) {
   ASSIGN_OR_RETURN(const HostPort address, ParseServerAddress(server));
@@ -416,7 +440,7 @@ absl::StatusOr<v1::EnrollResponse> CallEnroll(const std::string& server,
     return CheckPinnedChain(chain, root_pin, host, clock.Now());
   };
   const std::shared_ptr<grpc::Channel> channel =
-      MakeChannel(server, MakeCredentials(nullptr, check, verdict));
+      MakeChannel(server, proxy, MakeCredentials(nullptr, check, verdict));
   const std::unique_ptr<v1::Enrollment::Stub> stub = v1::Enrollment::NewStub(channel);
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoSeconds(kConnectLimit));
@@ -425,7 +449,7 @@ absl::StatusOr<v1::EnrollResponse> CallEnroll(const std::string& server,
   RETURN_IF_ERROR(verdict->Get());
   if (called.ok()) return response;
   const absl::Status status = FromGrpc(called);
-  return absl::Status(status.code(), absl::StrCat(server, ": ", status.message()));
+  return absl::Status(status.code(), Blame(server, proxy, status.message()));
 }
 
 }  // namespace dumpwarden

@@ -244,7 +244,7 @@ absl::Status Service::Run() {
   Applier applier(*registry_.registry, *folders_, vfs_, clock_, registry_.place);
   ToInbox events(inbox_);
   const std::unique_ptr<Link> link = MakeGrpcLink(
-      config_.servers, [this] { return IdentityToDial(); }, clock_, events);
+      {config_.servers, config_.proxy}, [this] { return IdentityToDial(); }, clock_, events);
   AgentCore core({clock_, random_, *registry_.registry, *folders_, applier, *state_, *link, log_},
                  {DUMPWARDEN_VERSION, HostName(), config_.check});
   log_.Info("running", {{"host", identity_.host_id}, {"registry", config_.registry}});

@@ -16,6 +16,7 @@ using ::testing::IsEmpty;
 
 TEST(Config, ReadsEveryKeyAndResolvesPathsBesideTheFile) {
   ASSERT_OK_AND_ASSIGN(const AgentConfig config, ReadConfig(R"(server: dump.corp.example:7443
+proxy: proxy.corp.example:3128
 registry: hive:SYSTEM,/mnt/SOFTWARE
 facts: facts.yaml
 data: state
@@ -24,6 +25,7 @@ force-dirty: true
 )",
                                                             "/etc/dumpwarden/agent.yaml"));
   EXPECT_THAT(config.servers, ElementsAre("dump.corp.example:7443"));
+  EXPECT_EQ(config.proxy, "proxy.corp.example:3128");
   EXPECT_EQ(config.registry, "hive:/etc/dumpwarden/SYSTEM,/mnt/SOFTWARE");
   EXPECT_EQ(config.facts, "/etc/dumpwarden/facts.yaml");
   EXPECT_EQ(config.data, "/etc/dumpwarden/state");
@@ -53,6 +55,7 @@ TEST(Config, SaysWhereEachMistakeIs) {
       {"serve: a:1\n", "did you mean `server`", "unknown key"},
       {"server: nowhere\n", "HOST:PORT", "no port"},
       {"server: [a:1, nowhere]\n", "agent.yaml:1:15: server", "the second of a list"},
+      {"proxy: http://a:1\n", "HOST:PORT", "a proxy is no URL"},
       {"server: []\n", "1 to 16", "none"},
       {"server: [a:1, {b: 2}]\n", "HOST:PORT", "a map"},
       {"server: {a: 1}\n", "server", "a map for a list"},
