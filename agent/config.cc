@@ -23,6 +23,7 @@ namespace dumpwarden {
 namespace {
 
 constexpr std::size_t kMaxConfigBytes = 64 * 1024;
+constexpr std::size_t kMaxServers = 16;
 
 bool IsAbsolute(absl::string_view path) {
   return absl::StartsWith(path, "/") || absl::StartsWith(path, "\\") ||
@@ -50,12 +51,35 @@ Mark MarkOf(const yaml::Node& root, absl::string_view key) {
   return node == nullptr ? root.mark : node->mark;
 }
 
+void AddServer(const std::string& text, Mark mark, AgentConfig& config, Problems& problems) {
+  const absl::StatusOr<HostPort> parsed = ParseServerAddress(text);
+  if (!parsed.ok()) problems.Add(mark, "server", parsed.status().message());
+  config.servers.push_back(text);
+}
+
 void TakeServer(const yaml::Node& root, yaml::MapReader& reader, AgentConfig& config,
                 Problems& problems) {
-  config.server = reader.TakeText("server").value_or("");
-  if (config.server.empty()) return;
-  const absl::StatusOr<HostPort> parsed = ParseServerAddress(config.server);
-  if (!parsed.ok()) problems.Add(MarkOf(root, "server"), "server", parsed.status().message());
+  const yaml::Node* node = root.Find("server");
+  if (node == nullptr || node->kind != yaml::Node::Kind::kList) {
+    const std::string one = reader.TakeText("server").value_or("");
+    if (!one.empty()) AddServer(one, node->mark, config, problems);
+    return;
+  }
+  reader.Take("server");
+  if (node->items.empty() || node->items.size() > kMaxServers) {
+    problems.Add(node->mark, "server",
+                 absl::StrCat("found ", node->items.size(), " addresses; 1 to ", kMaxServers,
+                              " are accepted"));
+  }
+  for (const yaml::Node& item : node->items) AddServer(item.scalar, item.mark, config, problems);
+}
+
+void TakeProxy(const yaml::Node& root, yaml::MapReader& reader, AgentConfig& config,
+               Problems& problems) {
+  config.proxy = reader.TakeText("proxy").value_or("");
+  if (config.proxy.empty()) return;
+  const absl::StatusOr<HostPort> parsed = ParseServerAddress(config.proxy);
+  if (!parsed.ok()) problems.Add(MarkOf(root, "proxy"), "proxy", parsed.status().message());
 }
 
 void TakeRegistry(const yaml::Node& root, yaml::MapReader& reader, AgentConfig& config,
@@ -84,6 +108,7 @@ absl::StatusOr<AgentConfig> ReadConfig(absl::string_view yaml, absl::string_view
   const yaml::Node& root = documents->front();
   yaml::MapReader reader(root, "", problems);
   TakeServer(root, reader, config, problems);
+  TakeProxy(root, reader, config, problems);
   TakeRegistry(root, reader, config, problems);
   config.facts = Beside(file, reader.TakeText("facts").value_or(""));
   config.data = Beside(file, reader.TakeText("data").value_or(""));

@@ -5,6 +5,7 @@
 #define DUMPWARDEN_AGENT_CONFIG_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -17,7 +18,9 @@ namespace dumpwarden {
 inline constexpr char kDefaultConfigPath[] = "/etc/dumpwarden/agent.yaml";
 
 struct AgentConfig {
-  std::string server;    // host:port of the session listener; empty = as enrolled
+  // host:port of session listeners, in the order in which they are tried; empty = as enrolled
+  std::vector<std::string> servers;
+  std::string proxy;     // host:port that is asked to CONNECT to them; empty = none
   std::string registry;  // reg:FILE | hive:FILE[,FILE]
   std::string facts;     // FILE
   std::string data;      // DIR: identity and state

@@ -43,8 +43,9 @@ absl::StatusOr<std::string> ReadToken(Vfs& vfs, const std::string& file) {
   return std::string(absl::StripAsciiWhitespace(text));
 }
 
-absl::StatusOr<Identity> Enroll(Vfs& vfs, const Clock& clock, const std::string& data,
+absl::StatusOr<Identity> Enroll(Vfs& vfs, const Clock& clock, const AgentConfig& config,
                                 const EnrollOptions& options) {
+  const std::string& data = config.data;
   ASSIGN_OR_RETURN(const bool enrolled, IsEnrolled(vfs, data));
   if (enrolled && !options.replace) {  // before the token is used up
     return absl::AlreadyExistsError(
@@ -60,7 +61,7 @@ absl::StatusOr<Identity> Enroll(Vfs& vfs, const Clock& clock, const std::string&
   ASSIGN_OR_RETURN(const EnrollmentKeys keys, MakeEnrollmentKeys());
   ASSIGN_OR_RETURN(const v1::EnrollRequest request, MakeEnrollRequest(keys, text, options.name));
   ASSIGN_OR_RETURN(const v1::EnrollResponse response,
-                   CallEnroll(options.server, token.root_pin, clock, request));
+                   CallEnroll(options.server, config.proxy, token.root_pin, clock, request));
   ASSIGN_OR_RETURN(Identity identity,
                    CheckEnrollResponse(response, keys, token.root_pin, clock.Now()));
   ASSIGN_OR_RETURN(const std::string host_key, PrivateKeyPem(*keys.host));
@@ -87,7 +88,7 @@ int RunEnroll(Invocation& invocation) {
   const std::unique_ptr<Clock> clock = MakeSystemClock();
   const absl::StatusOr<AgentConfig> config = ConfigOf(*vfs, invocation.app, options.service);
   if (!config.ok()) return Fail(invocation, config.status());
-  const absl::StatusOr<Identity> identity = Enroll(*vfs, *clock, config->data, options);
+  const absl::StatusOr<Identity> identity = Enroll(*vfs, *clock, *config, options);
   if (!identity.ok()) return Fail(invocation, identity.status());
   invocation.out << "enrolled as " << Printable(identity->host_id) << " in "
                  << Printable(identity->trust_domain) << "; server " << Printable(identity->server)

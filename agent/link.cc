@@ -93,14 +93,17 @@ std::shared_ptr<grpc::ChannelCredentials> MakeCredentials(const Identity* identi
 }
 
 std::shared_ptr<grpc::Channel> MakeChannel(
-    const std::string& server, const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
+    const std::string& server, const std::string& proxy,
+    const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(static_cast<int>(kMaxLinkMessage));
   arguments.SetMaxSendMessageSize(static_cast<int>(kMaxLinkMessage));
   arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadata);
   arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  // Off, gRPC looks at no variable of the environment either.
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, proxy.empty() ? 0 : 1);
+  if (!proxy.empty()) arguments.SetString(GRPC_ARG_HTTP_PROXY, absl::StrCat("http://", proxy));
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   // In gRPC this is how long one attempt to connect may take.
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS,
@@ -108,10 +111,29 @@ std::shared_ptr<grpc::Channel> MakeChannel(
   return grpc::CreateCustomChannel(server, credentials, arguments);
 }
 
-// Then our certificate was not even shown.
 bool NobodyThere(absl::string_view message) {
   return absl::StrContains(message, "Failed to connect to remote host") ||
          absl::StrContains(message, "DNS resolution failed");
+}
+
+bool ProxyRefused(absl::string_view message) {
+  return absl::StrContains(message, "HTTP proxy returned response code");
+}
+
+// Then our certificate was not even shown.
+bool NotHeard(absl::string_view message) { return NobodyThere(message) || ProxyRefused(message); }
+
+// What gRPC says of a failed connection, with the one who failed named.
+std::string Blame(absl::string_view server, absl::string_view proxy, absl::string_view message) {
+  if (proxy.empty()) return absl::StrCat(server, ": ", message);
+  if (NobodyThere(message)) {
+    return absl::StrCat("the proxy ", proxy, " cannot be reached: ", message);
+  }
+  if (ProxyRefused(message)) {
+    return absl::StrCat("the proxy ", proxy, " refuses to connect to ", server,
+                        "; it must allow CONNECT to there without a password: ", message);
+  }
+  return absl::StrCat(server, " through the proxy ", proxy, ": ", message);
 }
 
 enum Tag : std::intptr_t { kWake = 1, kTimeout, kStarted, kRead, kWritten, kFinished };
@@ -133,12 +155,14 @@ struct Attempt {
   bool finishing = false;
   bool broken = false;  // a read or a write failed: finish when nothing is under way
   bool timed_out = false;
+  bool welcomed = false;  // such a server is dialled again; after any other the next is
 };
 
 class GrpcLink : public Link {
  public:
-  GrpcLink(std::string server, IdentitySource load, const Clock& clock, LinkEvents& events)
-      : fixed_server_(std::move(server)),
+  GrpcLink(Way way, IdentitySource load, const Clock& clock, LinkEvents& events)
+      : fixed_servers_(std::move(way.servers)),
+        proxy_(std::move(way.proxy)),
         load_(std::move(load)),
         clock_(clock),
         events_(events),
@@ -172,6 +196,7 @@ class GrpcLink : public Link {
   void Run();
   void RunCommands();
   void Handle(Tag tag, bool ok);
+  void TakeNextServer();
   void Dial();
   absl::Status Open();
   void OnStarted(bool ok);
@@ -184,7 +209,8 @@ class GrpcLink : public Link {
   void FinishWhenIdle();
   absl::Status Why() const;
 
-  const std::string fixed_server_;
+  const std::vector<std::string> fixed_servers_;
+  const std::string proxy_;
   const IdentitySource load_;
   const Clock& clock_;
   LinkEvents& events_;
@@ -196,8 +222,9 @@ class GrpcLink : public Link {
   bool stopping_ = false;
   bool done_ = false;
   std::unique_ptr<Attempt> attempt_;
-  Identity identity_;   // of the attempt
-  std::string server_;  // of the attempt
+  Identity identity_;     // of the attempt
+  std::string server_;    // of the attempt
+  std::size_t next_ = 0;  // of fixed_servers_
 
   std::mutex mutex_;
   std::deque<std::function<void()>> commands_;
@@ -249,11 +276,16 @@ void GrpcLink::Handle(Tag tag, bool ok) {
       return OnWritten(ok);
     case kFinished: {
       const absl::Status why = Why();
+      if (!attempt_->welcomed) TakeNextServer();
       attempt_.reset();
       if (!stopping_) events_.OnDisconnected(why);
       return;
     }
   }
+}
+
+void GrpcLink::TakeNextServer() {
+  if (!fixed_servers_.empty()) next_ = (next_ + 1) % fixed_servers_.size();
 }
 
 void GrpcLink::Dial() {
@@ -266,7 +298,7 @@ void GrpcLink::Dial() {
 
 absl::Status GrpcLink::Open() {
   ASSIGN_OR_RETURN(identity_, load_());
-  server_ = fixed_server_.empty() ? identity_.server : fixed_server_;
+  server_ = fixed_servers_.empty() ? identity_.server : fixed_servers_[next_];
   RETURN_IF_ERROR(CheckIdentity(identity_, clock_.Now()));
   ASSIGN_OR_RETURN(const HostPort address, ParseServerAddress(server_));
   ASSIGN_OR_RETURN(std::vector<CertificatePtr> certificates, ReadCertificatesPem(identity_.ca_pem));
@@ -276,7 +308,8 @@ absl::Status GrpcLink::Open() {
   const CheckChain check = [roots, host = address.host, &clock](absl::string_view chain) {
     return CheckServerChain(chain, *roots, host, clock.Now());
   };
-  attempt_->channel = MakeChannel(server_, MakeCredentials(&identity_, check, attempt_->verdict));
+  attempt_->channel =
+      MakeChannel(server_, proxy_, MakeCredentials(&identity_, check, attempt_->verdict));
   attempt_->stub = v1::AgentSession::NewStub(attempt_->channel);
   attempt_->stream = attempt_->stub->PrepareAsyncSession(&attempt_->context, &queue_);
   attempt_->stream->StartCall(AsPointer(kStarted));
@@ -311,6 +344,7 @@ void GrpcLink::OnRead(bool ok) {
     attempt_->broken = true;
     return FinishWhenIdle();
   }
+  attempt_->welcomed |= attempt_->incoming.has_welcome();
   // May block while the core is behind; then nothing more is read either.
   events_.OnMessage(std::exchange(attempt_->incoming, v1::ServerMessage()));
   ReadNext();
@@ -361,8 +395,8 @@ absl::Status GrpcLink::Why() const {
   }
   if (attempt_->status.ok()) return absl::UnavailableError("the server ended the session");
   const absl::Status status = FromGrpc(attempt_->status);
-  const std::string message = absl::StrCat(server_, ": ", status.message());
-  if (NobodyThere(status.message())) return absl::Status(status.code(), message);
+  const std::string message = Blame(server_, proxy_, status.message());
+  if (NotHeard(status.message())) return absl::Status(status.code(), message);
   return absl::Status(status.code(),
                       absl::StrCat(message,
                                    "; if the server refused this host, its log says why. "
@@ -391,12 +425,12 @@ absl::Status CheckPinnedChain(absl::string_view chain_pem, const std::string& ro
 
 }  // namespace
 
-std::unique_ptr<Link> MakeGrpcLink(std::string server, IdentitySource load, const Clock& clock,
+std::unique_ptr<Link> MakeGrpcLink(Way way, IdentitySource load, const Clock& clock,
                                    LinkEvents& events) {
-  return std::make_unique<GrpcLink>(std::move(server), std::move(load), clock, events);
+  return std::make_unique<GrpcLink>(std::move(way), std::move(load), clock, events);
 }
 
-absl::StatusOr<v1::EnrollResponse> CallEnroll(const std::string& server,
+absl::StatusOr<v1::EnrollResponse> CallEnroll(const std::string& server, const std::string& proxy,
                                               const std::string& root_pin, const Clock& clock,
                                               const v1::EnrollRequest& request) {
   ASSIGN_OR_RETURN(const HostPort address, ParseServerAddress(server));
@@ -406,7 +440,7 @@ absl::StatusOr<v1::EnrollResponse> CallEnroll(const std::string& server,
     return CheckPinnedChain(chain, root_pin, host, clock.Now());
   };
   const std::shared_ptr<grpc::Channel> channel =
-      MakeChannel(server, MakeCredentials(nullptr, check, verdict));
+      MakeChannel(server, proxy, MakeCredentials(nullptr, check, verdict));
   const std::unique_ptr<v1::Enrollment::Stub> stub = v1::Enrollment::NewStub(channel);
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoSeconds(kConnectLimit));
@@ -415,7 +449,7 @@ absl::StatusOr<v1::EnrollResponse> CallEnroll(const std::string& server,
   RETURN_IF_ERROR(verdict->Get());
   if (called.ok()) return response;
   const absl::Status status = FromGrpc(called);
-  return absl::Status(status.code(), absl::StrCat(server, ": ", status.message()));
+  return absl::Status(status.code(), Blame(server, proxy, status.message()));
 }
 
 }  // namespace dumpwarden

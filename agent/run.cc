@@ -244,7 +244,7 @@ absl::Status Service::Run() {
   Applier applier(*registry_.registry, *folders_, vfs_, clock_, registry_.place);
   ToInbox events(inbox_);
   const std::unique_ptr<Link> link = MakeGrpcLink(
-      config_.server, [this] { return IdentityToDial(); }, clock_, events);
+      {config_.servers, config_.proxy}, [this] { return IdentityToDial(); }, clock_, events);
   AgentCore core({clock_, random_, *registry_.registry, *folders_, applier, *state_, *link, log_},
                  {DUMPWARDEN_VERSION, HostName(), config_.check});
   log_.Info("running", {{"host", identity_.host_id}, {"registry", config_.registry}});
@@ -266,7 +266,8 @@ int RunService(Invocation& invocation) {
   std::int64_t check_seconds = 0;
   AddServiceOptions(invocation.app, options);
   CLI::App& app = invocation.app;
-  app.add_option("--server", flags.server, "HOST:PORT of the server (default: as enrolled)");
+  app.add_option("--server", flags.servers,
+                 "HOST:PORT of the server (default: as enrolled); may be repeated");
   app.add_option("--registry", flags.registry, "reg:FILE | hive:FILE[,FILE]")
       ->check(CLI::Validator(WhyNoRegistry, ""));
   app.add_option("--facts", flags.facts, "what is known of the host: a YAML file");
@@ -279,7 +280,7 @@ int RunService(Invocation& invocation) {
   const std::unique_ptr<Random> random = MakeSystemRandom();
   absl::StatusOr<AgentConfig> config = ConfigOf(*vfs, app, options);
   if (!config.ok()) return Fail(invocation, config.status());
-  if (!flags.server.empty()) config->server = flags.server;
+  if (!flags.servers.empty()) config->servers = flags.servers;
   if (!flags.registry.empty()) config->registry = flags.registry;
   if (!flags.facts.empty()) config->facts = flags.facts;
   if (check_seconds != 0) config->check = absl::Seconds(check_seconds);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "agent/identity.h"
 #include "agent/service.h"
@@ -102,7 +103,8 @@ absl::StatusOr<Sheet> MakeSheet(const Identity& identity, AgentState& state, boo
 }
 
 absl::StatusOr<Sheet> Look(Vfs& vfs, const Clock& clock, const AgentConfig& config) {
-  ASSIGN_OR_RETURN(const Identity identity, LoadIdentity(vfs, config.data));
+  ASSIGN_OR_RETURN(Identity identity, LoadIdentity(vfs, config.data));
+  if (!config.servers.empty()) identity.server = absl::StrJoin(config.servers, ", ");
   const absl::StatusOr<std::unique_ptr<AgentState>> state =
       AgentState::OpenReadOnly(StatePath(config));
   if (absl::IsNotFound(state.status())) {

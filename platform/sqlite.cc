@@ -109,6 +109,19 @@ absl::Status SyncLog(sqlite3* db, const std::string& path) {
                       absl::StrCat("database ", path, ": syncing its log: ", sqlite3_errstr(code)));
 }
 
+// All pages in one step: a reader of WAL holds up nobody who writes.
+absl::Status CopyPages(sqlite3* from, sqlite3* to) {
+  sqlite3_backup* backup = sqlite3_backup_init(to, "main", from, "main");
+  if (backup == nullptr) return SqliteError(to, "starting a copy");
+  const int stepped = sqlite3_backup_step(backup, -1);
+  const int finished = sqlite3_backup_finish(backup);
+  if (stepped == SQLITE_DONE && finished == SQLITE_OK) return absl::OkStatus();
+  const int code = stepped == SQLITE_DONE ? finished : stepped;
+  return absl::Status(CodeOf(code),
+                      absl::StrCat("database ", sqlite3_db_filename(from, "main"), ": copying to ",
+                                   sqlite3_db_filename(to, "main"), ": ", sqlite3_errstr(code)));
+}
+
 }  // namespace
 
 Statement::Statement(sqlite3_stmt* statement) : statement_(statement) {}
@@ -286,15 +299,19 @@ absl::StatusOr<std::int64_t> Database::SchemaVersion() {
   return row ? query.Int(0) : 0;
 }
 
-absl::Status Database::Migrate(const std::vector<absl::string_view>& scripts) {
+absl::Status Database::CheckSchema(std::int64_t newest) {
   ASSIGN_OR_RETURN(const std::int64_t found, SchemaVersion());
+  if (found <= newest && found >= 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "database ", sqlite3_db_filename(db_, "main"), ": its schema is version ", found,
+      ", and this program knows versions up to ", newest,
+      ": start the newer program that made it, or restore a backup of before the upgrade"));
+}
+
+absl::Status Database::Migrate(const std::vector<absl::string_view>& scripts) {
   const auto newest = static_cast<std::int64_t>(scripts.size());
-  if (found > newest || found < 0) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "database ", sqlite3_db_filename(db_, "main"), ": its schema is version ", found,
-        ", and this program knows versions up to ", newest,
-        ": start the newer program that made it, or restore a backup of before the upgrade"));
-  }
+  RETURN_IF_ERROR(CheckSchema(newest));
+  ASSIGN_OR_RETURN(const std::int64_t found, SchemaVersion());
   for (std::int64_t version = found; version < newest; ++version) {
     RETURN_IF_ERROR(Transaction([&]() -> absl::Status {
       // Another process may have done this step while we waited for the lock.
@@ -311,14 +328,29 @@ absl::Status Database::CheckIntegrity() {
   ASSIGN_OR_RETURN(Statement check, Prepare("PRAGMA integrity_check(10)"));
   std::string findings;
   while (true) {
-    ASSIGN_OR_RETURN(const bool row, check.Step());
-    if (!row) break;
+    const absl::StatusOr<bool> row = check.Step();
+    if (absl::IsDataLoss(row.status())) {  // too damaged to be checked
+      findings = "database disk image is malformed";
+      break;
+    }
+    RETURN_IF_ERROR(row.status());
+    if (!*row) break;
     if (check.Text(0) != "ok")
       absl::StrAppend(&findings, findings.empty() ? "" : "; ", check.Text(0));
   }
   if (findings.empty()) return absl::OkStatus();
   return absl::DataLossError(absl::StrCat("database ", sqlite3_db_filename(db_, "main"),
                                           " is damaged: ", findings, ": restore it from a backup"));
+}
+
+absl::Status Database::BackUpTo(const std::string& path) {
+  {
+    ASSIGN_OR_RETURN(const std::unique_ptr<Database> copy, Open(path, Durability::kExtra));
+    RETURN_IF_ERROR(CopyPages(db_, copy->db_));
+  }
+  // The copy says WAL, as its source; opened anew it is one file without it.
+  ASSIGN_OR_RETURN(const std::unique_ptr<Database> copy, Open(path, Durability::kExtra));
+  return copy->CheckIntegrity();
 }
 
 }  // namespace dumpwarden

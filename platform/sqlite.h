@@ -75,6 +75,11 @@ class Database {
   absl::Status Migrate(const std::vector<absl::string_view>& scripts);
   // PRAGMA integrity_check; kDataLoss with what it found.  Reads the whole file.
   absl::Status CheckIntegrity();
+  // kFailedPrecondition when a newer program made the file.
+  absl::Status CheckSchema(std::int64_t newest);
+  // One moment of the whole database into a new file, while others go on writing (SQLite's online
+  // backup).  The copy is one plain file, synced and checked for integrity.
+  absl::Status BackUpTo(const std::string& path);
 
  private:
   absl::StatusOr<std::int64_t> SchemaVersion();

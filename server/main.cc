@@ -6,6 +6,7 @@
 #include <string>
 
 #include "platform/system.h"
+#include "server/backup.h"
 #include "server/init.h"
 #include "server/serve.h"
 
@@ -13,6 +14,7 @@ namespace {
 
 constexpr int kFailed = 1;
 constexpr int kUsage = 64;
+constexpr char kDefaultConfig[] = "/etc/dumpwarden/server.yaml";
 
 int Fail(const absl::Status& status) {
   std::fprintf(stderr, "dumpwarden-server: %s\n", std::string(status.message()).c_str());
@@ -25,15 +27,33 @@ int Misused(absl::string_view why) {
   return kUsage;
 }
 
+// What a command did, or why not.
+int Tell(const absl::StatusOr<std::string>& done) {
+  if (!done.ok()) return Fail(done.status());
+  std::fputs(done->c_str(), stdout);
+  return 0;
+}
+
 int RunInit(const dumpwarden::InitOptions& options) {
   const auto vfs = dumpwarden::MakeSystemVfs();
   const auto clock = dumpwarden::MakeSystemClock();
   const auto random = dumpwarden::MakeSystemRandom();
   const auto done = dumpwarden::Init(options, *vfs, *clock, *random);
   if (absl::IsInvalidArgument(done.status())) return Misused(done.status().message());
-  if (!done.ok()) return Fail(done.status());
-  std::fputs(done->c_str(), stdout);
-  return 0;
+  return Tell(done);
+}
+
+int RunBackup(const dumpwarden::BackupOptions& options) {
+  const auto vfs = dumpwarden::MakeSystemVfs();
+  const auto clock = dumpwarden::MakeSystemClock();
+  return Tell(dumpwarden::BackUp(options, *vfs, *clock));
+}
+
+int RunRestore(const dumpwarden::RestoreOptions& options) {
+  const auto vfs = dumpwarden::MakeSystemVfs();
+  const auto clock = dumpwarden::MakeSystemClock();
+  const auto random = dumpwarden::MakeSystemRandom();
+  return Tell(dumpwarden::Restore(options, *vfs, *clock, *random));
 }
 
 int RunServe(const std::string& config) {
@@ -41,12 +61,7 @@ int RunServe(const std::string& config) {
   return done.ok() ? 0 : Fail(done);
 }
 
-int RunProgram(int argc, char** argv) {
-  CLI::App app("Dumpwarden's server: policies to hosts, drift from them.", "dumpwarden-server");
-  app.require_subcommand(0, 1);  // none is told below: CLI11 would not name a wrong word
-  app.set_version_flag("--version", "dumpwarden-server " DUMPWARDEN_VERSION);
-
-  dumpwarden::InitOptions options;
+CLI::App* AddInit(CLI::App& app, dumpwarden::InitOptions& options) {
   CLI::App* init = app.add_subcommand("init", "Make a new server's folder and its first operator");
   init->add_option("--dir", options.folder, "New or empty folder")->required();
   init->add_option("--trust-domain", options.trust_domain, "As in corp.example")
@@ -57,10 +72,41 @@ int RunProgram(int argc, char** argv) {
   init->add_option("--listen", options.listen, "For agents and operators")->capture_default_str();
   init->add_option("--enroll-listen", options.enroll_listen, "For enrolment, while a token waits")
       ->capture_default_str();
+  return init;
+}
 
-  std::string config = "/etc/dumpwarden/server.yaml";
+CLI::App* AddBackup(CLI::App& app, dumpwarden::BackupOptions& options) {
+  CLI::App* backup =
+      app.add_subcommand("backup", "Save all that a server needs, while it runs or not");
+  backup->add_option("--config", options.config, "server.yaml")->capture_default_str();
+  backup
+      ->add_option("--to", options.to,
+                   "An existing folder, which gets a dated one; or the name of the new one")
+      ->required();
+  return backup;
+}
+
+CLI::App* AddRestore(CLI::App& app, dumpwarden::RestoreOptions& options) {
+  CLI::App* restore = app.add_subcommand("restore", "Make a server's folder from a backup");
+  restore->add_option("--from", options.from, "What backup made")->required();
+  restore->add_option("--dir", options.folder, "New or empty folder")->required();
+  return restore;
+}
+
+int RunProgram(int argc, char** argv) {
+  CLI::App app("Dumpwarden's server: policies to hosts, drift from them.", "dumpwarden-server");
+  app.require_subcommand(0, 1);  // none is told below: CLI11 would not name a wrong word
+  app.set_version_flag("--version", "dumpwarden-server " DUMPWARDEN_VERSION);
+
+  dumpwarden::InitOptions init_options;
+  CLI::App* init = AddInit(app, init_options);
+  std::string config = kDefaultConfig;
   CLI::App* serve = app.add_subcommand("serve", "Serve until SIGTERM or SIGINT");
   serve->add_option("--config", config, "server.yaml")->capture_default_str();
+  dumpwarden::BackupOptions backup_options{.config = kDefaultConfig, .to = ""};
+  CLI::App* backup = AddBackup(app, backup_options);
+  dumpwarden::RestoreOptions restore_options;
+  CLI::App* restore = AddRestore(app, restore_options);
 
   try {
     app.parse(argc, argv);
@@ -68,8 +114,11 @@ int RunProgram(int argc, char** argv) {
     if (error.get_exit_code() == 0) return app.exit(error);
     return Misused(error.what());
   }
-  if (init->parsed()) return RunInit(options);
-  return serve->parsed() ? RunServe(config) : Misused("a command is missing: init or serve");
+  if (init->parsed()) return RunInit(init_options);
+  if (backup->parsed()) return RunBackup(backup_options);
+  if (restore->parsed()) return RunRestore(restore_options);
+  if (serve->parsed()) return RunServe(config);
+  return Misused("a command is missing: init, serve, backup or restore");
 }
 
 }  // namespace

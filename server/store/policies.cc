@@ -10,6 +10,7 @@
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
 #include "core/policy/policy_set.h"
+#include "server/store/backup.h"
 
 namespace dumpwarden {
 namespace {
@@ -136,7 +137,10 @@ absl::StatusOr<PutOutcome> PutPolicy(Database& db, const PolicyRow& policy,
   }
   const std::uint64_t last = newest.has_value() ? newest->version : 0;
   const std::uint64_t highest = HighestEver(reported, policy.name, last);
-  const std::uint64_t version = policy.version == 0 ? highest + 1 : policy.version;
+  const absl::Time made = newest.has_value() ? newest->at : absl::InfinitePast();
+  ASSIGN_OR_RETURN(const std::uint64_t floor, VersionFloor(db, last, made));
+  const std::uint64_t next = std::max(highest, floor) + 1;
+  const std::uint64_t version = policy.version == 0 ? next : policy.version;
   // The same text under the same number, deleted meanwhile: it comes back.
   const bool known = version == last && newest->digest == policy.digest;
   if (version <= last && !known) return NotAbove(policy, *newest);

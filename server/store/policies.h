@@ -26,8 +26,8 @@ struct PutOutcome {
 using ReportedVersions = std::map<std::string, std::set<std::uint64_t>>;
 absl::StatusOr<ReportedVersions> SelectReportedVersions(Database& db);  // reads every finding
 
-// Version 0 becomes the one above the newest and the highest reported.  kInvalidArgument for one
-// that is too far above them.
+// Version 0 becomes the one above the newest, the highest reported and VersionFloor.
+// kInvalidArgument for one that is too far above them.
 absl::StatusOr<PutOutcome> PutPolicy(Database& db, const PolicyRow& policy,
                                      const ReportedVersions& reported, absl::Time at);
 // kResourceExhausted when more is in force than every host can be given.

@@ -32,6 +32,9 @@ class Server {
   void Apply(const std::string& yaml) const;
   Json CreateToken(const std::string& label = "") const;  // token, address, id, expires
 
+  // Served from there when it starts next.
+  void MoveTo(const std::string& folder) { folder_ = folder; }
+
   const std::string& folder() const { return folder_; }
   std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
   std::string Err() const { return process_->Err(); }

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/new_folder.h"
+
+#include <filesystem>
+#include <system_error>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "core/base/status_macros.h"
+
+namespace dumpwarden {
+namespace {
+
+absl::Status CheckFree(Vfs& vfs, const std::string& name) {
+  ASSIGN_OR_RETURN(const bool exists, vfs.Exists(name));
+  if (!exists) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::vector<std::string> found, vfs.List(name));
+  if (found.empty()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat(name, " holds ", found.front(),
+                   " already, and nothing is overwritten: name a new or empty folder"));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<NewFolder>> NewFolder::Make(Vfs& vfs, const std::string& name) {
+  absl::string_view bare = name;
+  while (bare.size() > 1 && absl::ConsumeSuffix(&bare, "/")) continue;
+  RETURN_IF_ERROR(CheckFree(vfs, std::string(bare)));
+  auto folder = std::unique_ptr<NewFolder>(new NewFolder(vfs, std::string(bare)));
+  ASSIGN_OR_RETURN(const bool exists, vfs.Exists(folder->partial_));
+  if (exists) {
+    folder->kept_ = true;  // not ours
+    return absl::FailedPreconditionError(
+        absl::StrCat(folder->partial_,
+                     " is there already: an attempt is at work, or was killed; when none is at "
+                     "work, remove it and try again"));
+  }
+  RETURN_IF_ERROR(vfs.MakeFolder(folder->partial_));
+  folder->folders_.insert(folder->partial_);
+  return folder;
+}
+
+NewFolder::~NewFolder() {
+  if (kept_) return;
+  std::error_code ignored;  // why it was not kept is what is told
+  std::filesystem::remove_all(partial_, ignored);
+}
+
+absl::StatusOr<std::string> NewFolder::Place(const std::string& relative) {
+  for (std::size_t slash = relative.find('/'); slash != std::string::npos;
+       slash = relative.find('/', slash + 1)) {
+    const std::string folder = absl::StrCat(partial_, "/", relative.substr(0, slash));
+    if (folders_.insert(folder).second) RETURN_IF_ERROR(vfs_.MakeFolder(folder));
+  }
+  return absl::StrCat(partial_, "/", relative);
+}
+
+absl::Status NewFolder::Keep() {
+  for (const std::string& folder : folders_) RETURN_IF_ERROR(vfs_.SyncFolder(folder));
+  RETURN_IF_ERROR(vfs_.Rename(partial_, name_));
+  kept_ = true;
+  return vfs_.SyncFolder(FolderOf(name_));
+}
+
+}  // namespace dumpwarden
