@@ -43,8 +43,7 @@ void Answer(int client, absl::string_view status) {
 bool PassOn(int from, int to) {
   char bytes[16384];
   const ssize_t count = recv(from, bytes, sizeof bytes, 0);
-  return count > 0 &&
-         send(to, bytes, static_cast<std::size_t>(count), MSG_NOSIGNAL) == count;
+  return count > 0 && send(to, bytes, static_cast<std::size_t>(count), MSG_NOSIGNAL) == count;
 }
 
 // Both ways until one ends.
