@@ -43,8 +43,7 @@ std::vector<Expiry> ExpiriesOf(const Retention& retention, absl::Time now) {
     expiries.push_back({"tokens", &DeleteTokens, now - retention.tokens});
   }
   if (retention.policy_versions != absl::InfiniteDuration()) {
-    expiries.push_back(
-        {"policy-versions", &DeletePolicyVersions, now - retention.policy_versions});
+    expiries.push_back({"policy-versions", &DeletePolicyVersions, now - retention.policy_versions});
   }
   return expiries;
 }
