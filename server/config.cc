@@ -19,6 +19,7 @@ namespace {
 constexpr std::size_t kMaxConfigBytes = 256 * 1024;
 constexpr std::int64_t kMaxSessions = 1'000'000;
 constexpr std::int64_t kMaxCheckInSeconds = 3600;
+constexpr std::int64_t kMaxRetentionDays = 36500;
 constexpr std::int64_t kMaxWindowSeconds = 24 * 3600;
 
 // Keeps what readers of sections share.
@@ -77,6 +78,30 @@ void ReadLimits(const yaml::Node& node, const Reading& reading, ServerConfig& co
   reader.Finish();
 }
 
+void TakeDays(yaml::MapReader& reader, absl::string_view key, absl::Duration& kept) {
+  const auto days = reader.TakeInteger(key, 1, kMaxRetentionDays);
+  if (days.has_value()) kept = absl::Hours(24 * *days);
+}
+
+void ReadRetention(const yaml::Node& node, const Reading& reading, ServerConfig& config) {
+  yaml::MapReader reader(node, "retention", reading.problems);
+  TakeDays(reader, "tokens-days", config.retention.tokens);
+  TakeDays(reader, "policy-versions-days", config.retention.policy_versions);
+  reader.Finish();
+}
+
+std::string FormatDays(absl::string_view key, absl::Duration kept) {
+  if (kept == absl::InfiniteDuration()) return "";
+  return absl::StrCat("  ", key, ": ", absl::ToInt64Hours(kept) / 24, "\n");
+}
+
+std::string FormatRetention(const Retention& retention) {
+  const std::string lines =
+      absl::StrCat(FormatDays("tokens-days", retention.tokens),
+                   FormatDays("policy-versions-days", retention.policy_versions));
+  return lines.empty() ? "" : absl::StrCat("retention:\n", lines);
+}
+
 void ReadNames(const yaml::Node& node, Problems& problems, ServerConfig& config) {
   if (node.kind != yaml::Node::Kind::kList || node.items.empty()) {
     problems.Add(node.mark, "names",
@@ -120,6 +145,7 @@ absl::StatusOr<ServerConfig> ParseServerConfig(absl::string_view yaml, const std
   if (const yaml::Node* at = reader.Require("tls")) ReadTls(*at, reading, config);
   if (const yaml::Node* at = reader.Require("names")) ReadNames(*at, problems, config);
   if (const yaml::Node* at = reader.Take("limits")) ReadLimits(*at, reading, config);
+  if (const yaml::Node* at = reader.Take("retention")) ReadRetention(*at, reading, config);
   config.store = RequirePath(reader, "store", reading);
   config.ca = RequirePath(reader, "ca", reading);
   reader.Finish();
@@ -143,7 +169,8 @@ std::string FormatServerConfig(const ServerConfig& config) {
       "ca: ", config.ca, "\n", "tls: { chain: ", config.tls_chain, ", key: ", config.tls_key,
       " }\n", "limits:\n", "  sessions: ", config.max_sessions, "\n",
       "  check-in-seconds: ", config.check_in_seconds, "\n",
-      "  reconnect-window-max-seconds: ", absl::ToInt64Seconds(config.reconnect_window_max), "\n");
+      "  reconnect-window-max-seconds: ", absl::ToInt64Seconds(config.reconnect_window_max), "\n",
+      FormatRetention(config.retention));
 }
 
 }  // namespace dumpwarden

@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "core/base/vfs.h"
+#include "server/store/store.h"
 
 namespace dumpwarden {
 
@@ -28,6 +29,7 @@ struct ServerConfig {
   std::size_t max_sessions = 100'000;
   std::uint32_t check_in_seconds = 60;
   absl::Duration reconnect_window_max = absl::Minutes(15);
+  Retention retention;
 };
 
 // kInvalidArgument: file:line:column, a line each.

@@ -31,7 +31,8 @@ class NewFolder {
   absl::Status Keep();
 
  private:
-  NewFolder(Vfs& vfs, std::string name) : vfs_(vfs), name_(name), partial_(name + ".partial") {}
+  NewFolder(Vfs& vfs, const std::string& name)
+      : vfs_(vfs), name_(name), partial_(name + ".partial") {}
 
   Vfs& vfs_;
   const std::string name_;

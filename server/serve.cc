@@ -45,6 +45,7 @@ constexpr int kMaxThreads = 64;
 constexpr absl::Duration kStaleMargin = absl::Minutes(1);
 constexpr absl::Duration kDrainTime = absl::Seconds(3);
 constexpr absl::Duration kCertificateCheck = absl::Seconds(10);
+constexpr absl::Duration kRetentionPeriod = absl::Hours(24);
 
 // From here on they are waited for, in this thread only.
 sigset_t BlockSignals() {
@@ -113,6 +114,7 @@ class Server {
     troubles_.Tick();
     RefreshDoor();
     RefreshCertificate();
+    RunRetention();
     descriptors_.Tick();
     return accept_watch_.Check();
   }
@@ -167,6 +169,22 @@ class Server {
     certificate_expires_ = *expires;
     log_.Info("the server's certificate was renewed",
               {{"expires", absl::FormatTime(certificate_expires_, absl::UTCTimeZone())}});
+  }
+
+  // At the start and once a day.
+  void RunRetention() {
+    if (clock_.Monotonic() < retention_at_) return;
+    retention_at_ = clock_.Monotonic() + kRetentionPeriod;
+    const auto deleted = store_->DeleteExpired(config_.retention, clock_.Now());
+    if (!deleted.ok()) {
+      troubles_.Count({.action = "trouble",
+                       .reason = "delete what retention lets go of",
+                       .source = "",
+                       .detail = std::string(deleted.status().message()),
+                       .count = 0});
+    } else if (*deleted > 0) {
+      log_.Info("retention deleted rows", {{"count", absl::StrCat(*deleted)}});
+    }
   }
 
   void BuildParts() {
@@ -270,6 +288,7 @@ class Server {
   std::unique_ptr<Authority> authority_;
   absl::Time certificate_expires_;
   absl::Duration certificate_checked_;
+  absl::Duration retention_at_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<Fleet> fleet_;
   std::unique_ptr<Authorizer> authorizer_;

@@ -14,6 +14,7 @@
 #include "server/store/policies.h"
 #include "server/store/readers.h"
 #include "server/store/reports.h"
+#include "server/store/retention.h"
 #include "server/store/schema.h"
 
 namespace dumpwarden {
@@ -139,6 +140,21 @@ class SqliteStore : public Store {
       return InsertAudit(db, row, clock_.Now()).status();
     }));
     return version;
+  }
+
+  absl::StatusOr<std::int64_t> DeleteExpired(const Retention& retention, absl::Time now) override {
+    std::int64_t all = 0;
+    for (const Expiry& expiry : ExpiriesOf(retention, now)) {
+      std::int64_t deleted = kExpiryBatch;
+      while (deleted == kExpiryBatch) {
+        RETURN_IF_ERROR(writer_.Commit([&](Database& db) -> absl::Status {
+          ASSIGN_OR_RETURN(deleted, DeleteBatch(db, expiry, now));
+          return absl::OkStatus();
+        }));
+        all += deleted;
+      }
+    }
+    return all;
   }
 
   absl::StatusOr<std::vector<PolicyRow>> PoliciesInForce() override {

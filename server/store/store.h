@@ -115,6 +115,12 @@ struct DriftQuery {
   std::optional<std::uint64_t> after_cursor;
 };
 
+// How long what is over is kept; infinite = for ever.
+struct Retention {
+  absl::Duration tokens = absl::InfiniteDuration();           // since it was used or expired
+  absl::Duration policy_versions = absl::InfiniteDuration();  // since another version replaced it
+};
+
 class Store {
  public:
   virtual ~Store() = default;
@@ -153,6 +159,11 @@ class Store {
       const std::vector<PolicyRow>& policies, const Audit& audit) = 0;
   virtual absl::StatusOr<std::uint64_t> DeletePolicy(const std::string& name,
                                                      const Audit& audit) = 0;
+
+  // What `retention` lets go of, in small transactions, each with an audit row.  The newest version
+  // of a policy stays, so that numbering goes on.  How many rows went.
+  virtual absl::StatusOr<std::int64_t> DeleteExpired(const Retention& retention,
+                                                     absl::Time now) = 0;
 
   // --- Reading: from any thread.
   virtual absl::StatusOr<std::vector<PolicyRow>> PoliciesInForce() = 0;

@@ -350,6 +350,35 @@ TEST_P(StoreContract, ListsAuditNewestFirst) {
   EXPECT_THAT(AuditOf("odd"), SizeIs(2));
 }
 
+TEST_P(StoreContract, RetentionDeletesOnlyWhatIsOverForLongEnoughAndSaysSo) {
+  Retention retention;
+  retention.tokens = absl::Hours(24);
+  retention.policy_versions = absl::Hours(24);
+  ASSERT_THAT(GiveToken("used"), IsOk());
+  ASSERT_THAT(Enroll("used", "uuid-1"), IsOk());
+  for (int i = 0; i < 450; ++i) ASSERT_THAT(GiveToken(absl::StrCat("expired ", i)), IsOk());
+  ASSERT_THAT(Put("base", "one"), IsOk());
+  ASSERT_THAT(Put("base", "two"), IsOk());
+  ASSERT_THAT(Put("gone", "one"), IsOk());
+  ASSERT_THAT(store().DeletePolicy("gone", By("policy.delete")), IsOk());
+  clock_.Advance(absl::Hours(30));
+  ASSERT_THAT(Put("base", "three"), IsOk());
+  ASSERT_THAT(GiveToken("open"), IsOk());
+  EXPECT_EQ(store().DeleteExpired(Retention(), clock_.Now()).value(), 0);
+  EXPECT_EQ(store().DeleteExpired(retention, clock_.Now()).value(), 452);
+  EXPECT_THAT(AuditOf("retention.delete"), SizeIs(4));  // 200, 200 and 51 tokens, a version
+  EXPECT_EQ(store().DeleteExpired(retention, clock_.Now()).value(), 0);
+  EXPECT_THAT(Enroll("used", "uuid-9"),
+              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("no such token")));
+  EXPECT_THAT(Enroll("open", "uuid-2"), IsOk());
+  EXPECT_THAT(store().GetPolicy("base", 1), StatusIs(absl::StatusCode::kNotFound, HasSubstr("1")));
+  EXPECT_THAT(store().GetPolicy("base", 2), IsOk());  // replaced just now
+  EXPECT_EQ(store().GetPolicy("base", 0).value().version, 3u);
+  // Its number is not given out again.
+  ASSERT_THAT(Put("gone", "another"), IsOk());
+  EXPECT_EQ(store().GetPolicy("gone", 0).value().version, 2u);
+}
+
 TEST_P(StoreContract, KeepsOverAPowerCutWhatItSaidOkTo) {
   const HostRow host = NewHost("uuid-1");
   ReportCommit commit = Commit(host.id, 1, State("none"));

@@ -27,10 +27,12 @@ TEST(Edges, ServerNamesAWrongWordAndItsVersion) {
     const char* says;
   } cases[] = {
       {{"frob"}, "frob"},
-      {{}, "init or serve"},
+      {{}, "init, serve, backup or restore"},
       {{"serve", "--nope"}, "--nope"},
       {{"init", "--dir", "/nonexistent/x", "--listen", "foo"}, "--listen: found \"foo\""},
       {{"init", "--dir", "/nonexistent/x", "--name", "a b"}, "--name a b"},
+      {{"backup"}, "--to"},
+      {{"restore", "--from", "/nonexistent"}, "--dir"},
   };
   for (const auto& c : cases) {
     std::vector<std::string> command = {server};

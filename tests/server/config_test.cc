@@ -20,6 +20,7 @@ store: store.db
 ca: /etc/dumpwarden/ca
 tls: { chain: tls/server.crt, key: server.key }
 limits: { sessions: 10, check-in-seconds: 5, reconnect-window-max-seconds: 60 }
+retention: { tokens-days: 30, policy-versions-days: 365 }
 )";
 
 std::string With(const std::string& from, const std::string& to) {
@@ -42,6 +43,17 @@ TEST(ServerConfig, ReadsEveryKeyAndResolvesPathsFromTheFile) {
   EXPECT_EQ(config.max_sessions, 10u);
   EXPECT_EQ(config.check_in_seconds, 5u);
   EXPECT_EQ(config.reconnect_window_max, absl::Minutes(1));
+  EXPECT_EQ(config.retention.tokens, absl::Hours(30 * 24));
+  EXPECT_EQ(config.retention.policy_versions, absl::Hours(365 * 24));
+}
+
+TEST(ServerConfig, IsWrittenAsItWasRead) {
+  ASSERT_OK_AND_ASSIGN(const ServerConfig config, ParseServerConfig(kGood, "/srv/dw/server.yaml"));
+  const std::string written = FormatServerConfig(config);
+  ASSERT_OK_AND_ASSIGN(const ServerConfig again, ParseServerConfig(written, "/elsewhere.yaml"));
+  EXPECT_EQ(FormatServerConfig(again), written);
+  EXPECT_EQ(again.retention.tokens, config.retention.tokens);
+  EXPECT_EQ(again.retention.policy_versions, config.retention.policy_versions);
 }
 
 TEST(ServerConfig, SaysWhereAndWhatIsWrong) {
@@ -56,6 +68,8 @@ TEST(ServerConfig, SaysWhereAndWhatIsWrong) {
       {"a listener without a port", With("0.0.0.0:7443", "0.0.0.0"), "s.yaml:2:22"},
       {"a port that is none", With("0.0.0.0:7443", "0.0.0.0:70000"), "HOST:PORT"},
       {"a trust domain in capitals", With("corp.example\n", "CORP\n"), "trust-domain"},
+      {"a retention that deletes at once", With("tokens-days: 30", "tokens-days: 0"), "retention"},
+      {"drift is always kept", With("tokens-days", "drift-days"), "retention"},
       {"no names", With("[dumpwarden.corp.example, 192.0.2.1]", "[]"), "names"},
       {"a name that is none", With("192.0.2.1", "'a b'"), "s.yaml:3:34"},
       {"a limit in hex", With("sessions: 10", "sessions: 0x10"), "limits.sessions"},
