@@ -50,6 +50,8 @@ absl::StatusOr<std::uint64_t> Reporter::AddEvents(v1::Report& report) {
     last = event.sequence();
     *report.add_events() = std::move(event);
   }
+  ASSIGN_OR_RETURN(const std::size_t waiting, state_.EventCount());
+  report.set_more_events(waiting > static_cast<std::size_t>(report.events_size()));
   return last;
 }
 

@@ -91,7 +91,7 @@ class PosixWatch : public Watch {
   // Watches what the paths name now; what is another folder than before has changed.
   void Renew();
   void ReadChanges();
-  void TellAll(const WatchedFolder& folder);
+  void TellAll(const WatchedFolder& folder) const;
   void Tell(const inotify_event& event, const char* name);
 
   WatchEvents events_;
@@ -184,7 +184,7 @@ void PosixWatch::ReadChanges() {
   }
 }
 
-void PosixWatch::TellAll(const WatchedFolder& folder) {
+void PosixWatch::TellAll(const WatchedFolder& folder) const {
   for (const auto& [name, file] : folder.files) events_.changed(file);
 }
 

@@ -7,8 +7,10 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
+#include "core/base/text.h"
 #include "platform/file_copy.h"
 #include "server/backup_layout.h"
 #include "server/config.h"
@@ -39,6 +41,10 @@ absl::Status AddFilesOf(Vfs& vfs, const std::string& folder, const std::string& 
     const std::string path = absl::StrCat(folder, "/", file);
     std::error_code absent;
     if (!std::filesystem::is_regular_file(path, absent)) continue;
+    if (absl::StrContains(path, '\n')) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the name ", Quote(path), " has a line end, which ", kSums, " cannot hold"));
+    }
     files.emplace_back(path, absl::StrCat(name, "/", file));
   }
   return absl::OkStatus();

@@ -29,15 +29,20 @@ absl::StatusOr<std::unique_ptr<NewFolder>> NewFolder::Make(Vfs& vfs, const std::
   while (bare.size() > 1 && absl::ConsumeSuffix(&bare, "/")) continue;
   RETURN_IF_ERROR(CheckFree(vfs, std::string(bare)));
   auto folder = std::unique_ptr<NewFolder>(new NewFolder(vfs, std::string(bare)));
-  ASSIGN_OR_RETURN(const bool exists, vfs.Exists(folder->partial_));
-  if (exists) {
+  // Made here or refused: what somebody else made may be somebody else's.
+  std::error_code error;
+  if (!std::filesystem::create_directory(folder->partial_, error)) {
     folder->kept_ = true;  // not ours
+    if (error) {
+      return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot make ", folder->partial_));
+    }
     return absl::FailedPreconditionError(
         absl::StrCat(folder->partial_,
                      " is there already: an attempt is at work, or was killed; when none is at "
                      "work, remove it and try again"));
   }
-  RETURN_IF_ERROR(vfs.MakeFolder(folder->partial_));
+  std::filesystem::permissions(folder->partial_, std::filesystem::perms::owner_all, error);
+  RETURN_IF_ERROR(vfs.CheckPrivateFolder(folder->partial_));
   folder->folders_.insert(folder->partial_);
   return folder;
 }

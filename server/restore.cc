@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
+#include "core/base/text.h"
 #include "platform/file_copy.h"
 #include "server/backup.h"
 #include "server/backup_layout.h"
@@ -68,6 +69,11 @@ absl::StatusOr<std::string> Restore(const RestoreOptions& options, Vfs& vfs, con
   ASSIGN_OR_RETURN(const std::unique_ptr<NewFolder> folder, NewFolder::Make(vfs, options.folder));
   RETURN_IF_ERROR(CopyAll(sums, options.from, *folder));
   ASSIGN_OR_RETURN(const ServerConfig config, Check(vfs, random, folder->path()));
+  if (config.store != absl::StrCat(folder->path(), "/", kSavedStore)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        options.from, "/", kSavedConfig, " names the store ", Quote(config.store),
+        ", not the one in the backup: `store: ", kSavedStore, "` is accepted; was it edited?"));
+  }
   RETURN_IF_ERROR(BeginAfterRestore(config.store, clock.Now(), options.from));
   RETURN_IF_ERROR(folder->Keep());
   return WhatNext(folder->name());

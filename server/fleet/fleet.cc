@@ -121,7 +121,7 @@ void SessionFleet::OnClosed(SessionId id) {
     if (FleetSession* next = FindIn(SessionPhase::kAwaitsProbe, slot.waiting)) Welcome(*next, slot);
   }
   if (--slot.streams > 0) return;
-  if (slot.touch_due || slot.policies_due) departed_.push_back(TouchOf(host, slot));
+  if (slot.touch_due || slot.policies_due) KeepForLater(TouchOf(host, slot));
   slots_.erase(host);
 }
 
@@ -412,9 +412,10 @@ void SessionFleet::Tick() {
   {
     std::lock_guard lock(mutex_);
     for (auto& [id, session] : sessions_) TickSession(*session);
-    for (auto& [host, slot] : slots_) TickSlot(host, slot, touches);
-    touches.insert(touches.end(), departed_.begin(), departed_.end());
+    // What waited is older.
+    for (const auto& [host, touch] : departed_) touches.push_back(touch);
     departed_.clear();
+    for (auto& [host, slot] : slots_) TickSlot(host, slot, touches);
     stale = policies_stale_;
   }
   SayRefused();
@@ -424,7 +425,16 @@ void SessionFleet::Tick() {
   Trouble("keep who was heard", kept);
   if (kept.ok()) return;
   std::lock_guard lock(mutex_);
-  departed_.insert(departed_.end(), touches.begin(), touches.end());
+  for (const HostTouch& touch : touches) KeepForLater(touch);
+}
+
+void SessionFleet::KeepForLater(const HostTouch& touch) {
+  HostTouch& kept = departed_[touch.host];
+  const HostTouch before = std::exchange(kept, touch);
+  if (!touch.policy_digest.empty() || before.policy_digest.empty()) return;
+  kept.policy_digest = before.policy_digest;
+  kept.epoch = before.epoch;
+  kept.sequence = before.sequence;
 }
 
 void SessionFleet::TickSession(FleetSession& session) {

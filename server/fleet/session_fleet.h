@@ -6,6 +6,7 @@
 #define DUMPWARDEN_SERVER_FLEET_SESSION_FLEET_H_
 
 #include <condition_variable>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -143,6 +144,7 @@ class SessionFleet final : public Fleet {
   void Replace(HostSlot& slot);
   void TickSession(FleetSession& session);
   void TickSlot(HostId host, HostSlot& slot, Touches& touches);
+  void KeepForLater(const HostTouch& touch);
   absl::Duration Window() const;
 
   Store& store_;
@@ -161,7 +163,8 @@ class SessionFleet final : public Fleet {
   absl::Duration policies_changed_ = -absl::InfiniteDuration();  // monotonic; in this run
   std::unordered_map<SessionId, std::unique_ptr<FleetSession>> sessions_;
   std::unordered_map<HostId, HostSlot> slots_;
-  Touches departed_;  // heard, gone (or the store failed), and not yet told to the store
+  // Heard, gone (or the store failed), and not yet told to the store: one a host.
+  std::map<HostId, HostTouch> departed_;
   std::vector<TurnedAway> refused_;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/store/backup.h"
 
+#include <algorithm>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
@@ -11,17 +12,38 @@
 namespace dumpwarden {
 namespace {
 
-constexpr char kRestored[] = "server.restore";
-// More than anybody applies of one policy between a backup and its restore.
-constexpr std::uint64_t kVersionsLost = 1000;
+// More than anybody applies of one policy between a backup and its restore; and one a minute since
+// the backup, so that a second restore of it gives out other numbers than the first.
+constexpr std::int64_t kVersionsLost = 1000;
+constexpr std::int64_t kMostVersionsLost = 900'000;  // of the million that a step may have
 
 // More than a fleet tells between a backup and its restore; a cursor has 63 bits.
-constexpr absl::string_view kSkipCursors = R"sql(
+constexpr std::int64_t kCursorsLost = 1'000'000'000;
+constexpr std::int64_t kCursorsASecond = 1000;
+constexpr absl::string_view kMakeSequences = R"sql(
 INSERT INTO sqlite_sequence (name, seq) SELECT n.name, 0
   FROM (SELECT 'drift_event' AS name UNION SELECT 'audit') n
   WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence s WHERE s.name = n.name);
-UPDATE sqlite_sequence SET seq = seq + 1000000000 WHERE name IN ('drift_event', 'audit');
 )sql";
+
+// Since the last thing that the backup knows of.
+absl::StatusOr<absl::Duration> AgeOf(Database& db, absl::Time now) {
+  ASSIGN_OR_RETURN(Statement newest, db.Prepare("SELECT COALESCE(MAX(at), 0) FROM audit"));
+  ASSIGN_OR_RETURN(const bool row, newest.Step());
+  const absl::Time last = absl::FromUnixMicros(row ? newest.Int(0) : 0);
+  return std::max(absl::ZeroDuration(), now - last);
+}
+
+absl::Status SkipNumbers(Database& db, absl::Time now) {
+  ASSIGN_OR_RETURN(const absl::Duration age, AgeOf(db, now));
+  RETURN_IF_ERROR(db.Execute(kMakeSequences));
+  ASSIGN_OR_RETURN(Statement skip, db.Prepare("UPDATE sqlite_sequence SET seq = seq + ? "
+                                              "WHERE name IN ('drift_event', 'audit')"));
+  RETURN_IF_ERROR(skip.Bind(1, kCursorsLost + absl::ToInt64Seconds(age) * kCursorsASecond).Run());
+  ASSIGN_OR_RETURN(Statement note, db.Prepare("INSERT INTO restored (at, versions) VALUES (?, ?)"));
+  const std::int64_t versions = kVersionsLost + absl::ToInt64Minutes(age);
+  return note.Bind(1, absl::ToUnixMicros(now)).Bind(2, std::min(versions, kMostVersionsLost)).Run();
+}
 
 absl::StatusOr<std::int64_t> CloseTokens(Database& db, absl::Time now) {
   ASSIGN_OR_RETURN(Statement close,
@@ -47,11 +69,11 @@ absl::Status BeginAfterRestore(const std::string& path, absl::Time now, const st
   RETURN_IF_ERROR(db->CheckIntegrity());
   RETURN_IF_ERROR(db->Migrate(Migrations()));
   return db->Transaction([&]() -> absl::Status {
-    RETURN_IF_ERROR(db->Execute(kSkipCursors));
+    RETURN_IF_ERROR(SkipNumbers(*db, now));
     ASSIGN_OR_RETURN(const std::int64_t closed, CloseTokens(*db, now));
     const Audit audit{.actor = "local",
                       .source = "",
-                      .action = kRestored,
+                      .action = "server.restore",
                       .object = from,
                       .detail = absl::StrCat("open tokens closed: ", closed),
                       .before = "",
@@ -61,15 +83,10 @@ absl::Status BeginAfterRestore(const std::string& path, absl::Time now, const st
 }
 
 absl::StatusOr<std::uint64_t> VersionFloor(Database& db, std::uint64_t newest, absl::Time made) {
-  ASSIGN_OR_RETURN(Statement select,
-                   db.Prepare("SELECT COUNT(*), COALESCE(MAX(at), 0) FROM audit WHERE action = ?"));
-  ASSIGN_OR_RETURN(const bool row, select.Bind(1, kRestored).Step());
-  const std::int64_t restores = row ? select.Int(0) : 0;
-  if (restores == 0) return newest;
-  // A name that is new here may have been applied in each earlier life.
-  if (newest == 0) return static_cast<std::uint64_t>(restores) * kVersionsLost;
-  const bool known = absl::ToUnixMicros(made) > select.Int(1);
-  return known ? newest : newest + kVersionsLost;
+  ASSIGN_OR_RETURN(Statement lost,
+                   db.Prepare("SELECT COALESCE(SUM(versions), 0) FROM restored WHERE at >= ?"));
+  ASSIGN_OR_RETURN(const bool row, lost.Bind(1, absl::ToUnixMicros(made)).Step());
+  return newest + static_cast<std::uint64_t>(row ? lost.Int(0) : 0);
 }
 
 }  // namespace dumpwarden

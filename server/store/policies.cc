@@ -111,6 +111,14 @@ absl::Status NotAbove(const PolicyRow& policy, const PolicyRow& newest) {
       "; give it version ", newest.version + 1, " or more, or none"));
 }
 
+absl::Status GivenOutBefore(const PolicyRow& policy, std::uint64_t floor) {
+  return absl::AbortedError(absl::StrCat(
+      "policy ", Quote(policy.name), ": version ", policy.version,
+      " may have been given out by the server that this one was restored from, and hosts that have "
+      "it would refuse other text; give it version ",
+      floor + 1, " or more, or none"));
+}
+
 }  // namespace
 
 absl::StatusOr<ReportedVersions> SelectReportedVersions(Database& db) {
@@ -144,7 +152,8 @@ absl::StatusOr<PutOutcome> PutPolicy(Database& db, const PolicyRow& policy,
   // The same text under the same number, deleted meanwhile: it comes back.
   const bool known = version == last && newest->digest == policy.digest;
   if (version <= last && !known) return NotAbove(policy, *newest);
-  RETURN_IF_ERROR(CheckVersion(policy, version, highest));
+  if (version <= floor && !known) return GivenOutBefore(policy, floor);
+  RETURN_IF_ERROR(CheckVersion(policy, version, std::max(highest, floor)));
   if (!known) RETURN_IF_ERROR(InsertPolicy(db, policy, version, at));
   RETURN_IF_ERROR(PutInForce(db, policy.name, version));
   outcome.applied.set_version(version);

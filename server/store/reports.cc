@@ -215,13 +215,31 @@ constexpr absl::string_view kNotKnown =
     "EXISTS (SELECT 1 FROM drift_event n WHERE n.host_id = s.host_id AND n.epoch = ?2 AND "
     "n.kind = 1 AND n.setting = s.setting AND n.mode = s.mode))";
 
-absl::Status EndUnknownDrifts(Database& db, const ReportCommit& commit) {
-  ASSIGN_OR_RETURN(Statement insert, db.Prepare(absl::StrCat(kEndUnknown, kStartOfEnd, kNotKnown)));
-  return insert.Bind(1, commit.host)
-      .BindBlob(2, commit.epoch)
-      .Bind(3, MicrosOf(commit.report.at()))
-      .Bind(4, absl::ToUnixMicros(commit.received))
-      .Run();
+constexpr absl::string_view kNoteOldDrifts =
+    "UPDATE host_state SET old_drifts = EXISTS (SELECT 1 FROM drift_event s "
+    "WHERE s.host_id = ?1 AND s.kind IN (1, 4) AND s.kind = 1 AND s.epoch <> ?2 AND "
+    "NOT EXISTS (SELECT 1 FROM drift_event x WHERE x.host_id = s.host_id AND "
+    "x.drift_sequence = s.sequence AND x.kind IN (2, 3) AND ";
+
+// Looks through all drifts of the host, so it is asked for only while one of an earlier epoch may
+// be open; and not while the end of one may be on its way.
+absl::Status EndUnknownDrifts(Database& db, const ReportCommit& commit, Order order) {
+  ASSIGN_OR_RETURN(const std::int64_t old,
+                   Count(db, "SELECT old_drifts FROM host_state WHERE host_id = ?", commit.host));
+  if (order != Order::kNewEpoch && old == 0) return absl::OkStatus();
+  if (!commit.report.more_events()) {
+    ASSIGN_OR_RETURN(Statement insert,
+                     db.Prepare(absl::StrCat(kEndUnknown, kStartOfEnd, kNotKnown)));
+    insert.Bind(1, commit.host)
+        .BindBlob(2, commit.epoch)
+        .Bind(3, MicrosOf(commit.report.at()))
+        .Bind(4, absl::ToUnixMicros(commit.received));
+    RETURN_IF_ERROR(insert.Run());
+  }
+  ASSIGN_OR_RETURN(Statement note, db.Prepare(absl::StrCat(kNoteOldDrifts, kStartOfEnd,
+                                                           " = s.event_id)) "
+                                                           "WHERE host_id = ?1")));
+  return note.Bind(1, commit.host).BindBlob(2, commit.epoch).Run();
 }
 
 absl::Status KeepHostState(Database& db, const ReportCommit& commit) {
@@ -248,7 +266,7 @@ absl::Status KeepReport(Database& db, const ReportCommit& commit) {
   RETURN_IF_ERROR(KeepCells(db, commit, whole));
   RETURN_IF_ERROR(KeepRest(db, commit));
   RETURN_IF_ERROR(KeepEvents(db, commit));
-  RETURN_IF_ERROR(EndUnknownDrifts(db, commit));
+  RETURN_IF_ERROR(EndUnknownDrifts(db, commit, order));
   return KeepHostState(db, commit);
 }
 

@@ -159,8 +159,20 @@ constexpr absl::string_view kOpenTokens = R"sql(
 CREATE INDEX token_open ON token (expires) WHERE used IS NULL;
 )sql";
 
+// old_drifts: drifts of an earlier epoch may be open; each report looks for them while it is 1.
+// restored: how many versions of a policy a server before each restore may have given out.
+constexpr absl::string_view kRestores = R"sql(
+ALTER TABLE host_state ADD COLUMN old_drifts INTEGER NOT NULL DEFAULT 1;
+CREATE TABLE restored (
+  at INTEGER NOT NULL,             -- microseconds
+  versions INTEGER NOT NULL
+) STRICT;
+)sql";
+
 }  // namespace
 
-std::vector<absl::string_view> Migrations() { return {kFirst, kAcrossEpochs, kOpenTokens}; }
+std::vector<absl::string_view> Migrations() {
+  return {kFirst, kAcrossEpochs, kOpenTokens, kRestores};
+}
 
 }  // namespace dumpwarden

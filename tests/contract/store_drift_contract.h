@@ -168,6 +168,24 @@ TEST_P(StoreContract, EndsADriftOfAnEarlierEpochWhenItTurnsOutThatNobodyKnowsIt)
   EXPECT_EQ(store().ListDrift({})->at(0).state(), "resolved");
 }
 
+// The queue was long: the finding came before the end of its drift.
+TEST_P(StoreContract, EndsNoDriftOfAnEarlierEpochWhileEventsAreOnTheirWay) {
+  const HostRow host = NewHost("uuid-1");
+  ReportCommit old = Commit(host.id, 1, State("none"));
+  AddEvent(old, 1, v1::DriftEvent::KIND_DRIFTED);
+  ASSERT_THAT(Keep(old), IsOk());
+  ReportCommit first = Commit(host.id, 1, State("kernel"), nullptr, "epoch-2");
+  first.report.set_more_events(true);
+  ASSERT_THAT(Keep(first), IsOk());
+  EXPECT_EQ(store().ListDrift({})->at(0).state(), "drifted");
+  const HostState kernel = State("kernel");
+  ReportCommit end = Commit(host.id, 2, kernel, &kernel, "epoch-2");
+  AddEvent(end, 2, v1::DriftEvent::KIND_CORRECTED, 1);
+  ASSERT_THAT(Keep(end), IsOk());
+  ASSERT_THAT(store().ListDrift({}).value(), SizeIs(1));
+  EXPECT_EQ(store().ListDrift({})->at(0).state(), "corrected");
+}
+
 TEST_P(StoreContract, EndsADriftOfAnEarlierEpochThatARestoredStateKnows) {
   const HostRow host = NewHost("uuid-1");
   ReportCommit old = Commit(host.id, 1, State("none"));

@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "platform/sqlite.h"
+#include "server/store/backup.h"
 #include "server/store/group_commit.h"
 #include "server/store/schema.h"
 #include "tests/contract/store_contract.h"
@@ -104,6 +105,47 @@ TEST_F(SqliteStoreTest, LeavesEverythingInOneFileWhenItGoes) {
   std::ofstream(copy) << std::ifstream(path_).rdbuf();
   ASSERT_OK_AND_ASSIGN(const auto store, MakeSqliteStore(copy, clock_));
   EXPECT_THAT(store->ListAudit({}).value(), SizeIs(20));
+}
+
+PolicyRow PolicyOf(const std::string& yaml) {
+  PolicyRow policy;
+  policy.name = "base";
+  policy.yaml = yaml;
+  policy.digest = Sha256(yaml);
+  return policy;
+}
+
+std::uint64_t AppliedAfterRestore(const std::string& file, FakeClock& clock, PolicyRow policy) {
+  EXPECT_THAT(BeginAfterRestore(file, clock.Now(), "backup"), IsOk());
+  const auto store = MakeSqliteStore(file, clock);
+  EXPECT_THAT(store, IsOk());
+  const Audit audit{"test", "", "policy.apply", "base", "", "", ""};
+  policy.version = 1000;
+  EXPECT_THAT((*store)->PutPolicies({policy}, audit).status(),
+              StatusIs(absl::StatusCode::kAborted, HasSubstr("restored from")))
+      << "by hand, too";
+  policy.version = 0;
+  const auto applied = (*store)->PutPolicies({policy}, audit);
+  EXPECT_THAT(applied, IsOk());
+  return applied->at(0).version();
+}
+
+// A rehearsal of the same backup gave out the numbers that the real restore gave out again.
+TEST_F(SqliteStoreTest, GivesNoVersionOutTwiceHoweverOftenABackupIsRestored) {
+  const std::string first = folder_.File("first.db");
+  const std::string second = folder_.File("second.db");
+  {
+    ASSERT_OK_AND_ASSIGN(const auto store, MakeSqliteStore(path_, clock_));
+    const Audit audit{"test", "", "policy.apply", "base", "", "", ""};
+    ASSERT_THAT(store->PutPolicies({PolicyOf("one")}, audit), IsOk());
+  }
+  for (const std::string& copy : {first, second}) {
+    std::ofstream(copy) << std::ifstream(path_).rdbuf();
+  }
+  clock_.Advance(absl::Hours(2));
+  EXPECT_EQ(AppliedAfterRestore(first, clock_, PolicyOf("two")), 1 + 1000 + 120 + 1);
+  clock_.Advance(absl::Hours(1));
+  EXPECT_EQ(AppliedAfterRestore(second, clock_, PolicyOf("three")), 1 + 1000 + 180 + 1);
 }
 
 TEST_F(SqliteStoreTest, OpensAFileOfEveryEarlierProgram) {
