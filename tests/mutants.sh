@@ -9,12 +9,13 @@
 #   tests/mutants.sh --list
 set -euo pipefail
 cd "$(dirname "$0")/.."
+export CCACHE_DIR=${CCACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/dumpwarden/ccache}
 
 # name, file, test program and filter, what stands there, what is put in its place
 MUTANTS=()
 mutant() { MUTANTS+=("$1"$'\x1f'"$2"$'\x1f'"$3"$'\x1f'"$4"$'\x1f'"$5"); }
 
-mutant ack-before-commit server/fleet/reports.cc 'fleet_test FleetTest.*' \
+mutant ack-before-commit server/fleet/reports.cc 'reports_test *' \
   'if (status.ok()) {
       session->out->Send(AckOf(now, false));' \
   'if (true) {
@@ -32,7 +33,7 @@ mutant backup-after-write core/reconcile/apply.cc 'apply_test *' \
 mutant rollback-takes-what-is-not-ours core/reconcile/apply.cc 'apply_test *' \
   'const bool ours = now.ok() && *now == after && after != before;' \
   'const bool ours = now.ok() && after != before;'
-mutant restore-outside-the-table core/reconcile/apply.cc 'apply_test:restore_test *' \
+mutant restore-outside-the-table core/reconcile/restore.cc 'apply_test:restore_test *' \
   'if (setting == nullptr) {
       return AtLine' \
   'if (false) {
@@ -51,6 +52,7 @@ mutant audit-row-outside-the-transaction server/store/sqlite_store.cc 'sqlite_st
       return InsertAudit(db, audit, clock_.Now()).status();
     });' \
   'RETURN_IF_ERROR(change(db));
+      static_cast<void>(audit);
       return absl::OkStatus();
     });'
 mutant token-works-twice server/store/hosts.cc 'sqlite_store_test:enrollment_test *' \
@@ -65,9 +67,11 @@ mutant selector-ignored core/policy/merge.cc 'merge_test *' \
 mutant audit-policy-writes core/reconcile/plan.cc 'plan_golden_test:plan_test *' \
   'if (decision.mode == v1::MODE_AUDIT) outcome.edits.clear();' ''
 mutant pending-is-compliant core/reconcile/plan.cc 'plan_golden_test:plan_test *' \
-  'if (UsedSinceBoot(setting, at_boot.values, resolved, host.Build())) return "";' 'return "";'
+  'if (UsedSinceBoot(setting, at_boot.values, resolved, host.Build())) return "";' \
+  'if (true || UsedSinceBoot(setting, at_boot.values, resolved, host.Build())) return "";'
 mutant ignored-is-written core/catalog/catalog.cc 'plan_golden_test:catalog_test *' \
-  'if (OutsideBuilds(setting, build)) return std::string(setting.builds.why);' ''
+  'if (OutsideBuilds(setting, build)) return std::string(setting.builds.why);' \
+  'if (false && OutsideBuilds(setting, build)) return std::string(setting.builds.why);'
 mutant stale-version-accepted agent/policy_intake.cc 'agent_test *' \
   'if (entry.version() < seen->version) {' 'if (false) {'
 mutant jitter-zero-at-the-cap agent/reconnect.cc 'reconnect_test *' \
@@ -92,13 +96,13 @@ list() {
   for row in "${MUTANTS[@]}"; do echo "${row%%$'\x1f'*}"; done
 }
 
-readonly COPY=build/mutants/source
+readonly COPY=build/mutants/source BUILD=build/mutants/source/build/dev
 prepare() {
   rm -rf "$COPY"
   mkdir -p "$COPY"
   git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$COPY"
-  # The copy is as old as it was, so that only what is mutated is built again.
-  cmake -S "$COPY" -B build/mutants/dev -G Ninja -DCMAKE_BUILD_TYPE=Debug -DDUMPWARDEN_FAILPOINTS=ON >/dev/null
+  # As the preset dev lies in a checkout, so that ccache knows what that has built.
+  (cd "$COPY" && cmake --preset dev >/dev/null)
 }
 
 substitute() {  # file; FROM and TO in the environment: exactly one place
@@ -107,7 +111,7 @@ substitute() {  # file; FROM and TO in the environment: exactly one place
     my $n = () = /\Q$from\E/g; $found += $n; s/\Q$from\E/$to/; END { exit($found == 1 ? 0 : 1) }' "$1"
 }
 
-build() { cmake --build build/mutants/dev -j2 --target "$@" >build/mutants/build.log 2>&1; }
+build() { cmake --build "$BUILD" -j2 --target "$@" >build/mutants/build.log 2>&1; }
 
 # 0: a test is red.  Otherwise says why not.
 kill_one() {  # row
@@ -125,7 +129,7 @@ kill_one() {  # row
   local caught=""
   if build "${programs[@]}"; then
     for program in "${programs[@]}"; do
-      if ! timeout 300 "build/mutants/dev/tests/$program" --gtest_brief=1 --gtest_filter="$filter" \
+      if ! timeout 300 "$BUILD/tests/$program" --gtest_brief=1 --gtest_filter="$filter" \
         >build/mutants/test.log 2>&1; then
         caught=$(sed -n 's/^\[  FAILED  \] \([A-Za-z/]*\.[A-Za-z0-9_/]*\).*/\1/p' build/mutants/test.log | head -n 1)
         caught="${caught:-$program ended}"
@@ -167,7 +171,7 @@ prepare
 mapfile -t programs < <(printf '%s\n' "${wanted[@]}" | awk -v RS='\n' -F '\x1f' 'NF >= 3 { split($3, a, " "); gsub(":", "\n", a[1]); print a[1] }' | sort -u)
 build "${programs[@]}" || { tail -n 30 build/mutants/build.log && exit 1; }
 for program in "${programs[@]}"; do
-  "build/mutants/dev/tests/$program" --gtest_brief=1 >build/mutants/test.log 2>&1 ||
+  "$BUILD/tests/$program" --gtest_brief=1 >build/mutants/test.log 2>&1 ||
     { tail -n 30 build/mutants/test.log && echo "mutants: $program is red without a mutant" && exit 1; }
 done
 survivors=0

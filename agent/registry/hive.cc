@@ -36,6 +36,7 @@ std::uint32_t Number(absl::string_view bytes, std::size_t at) {
 }
 
 constexpr std::size_t kBaseBlock = 4096;
+constexpr std::size_t kDataSizeAt = 40;
 constexpr std::size_t kChecksumAt = 508;
 constexpr std::size_t kValueListAt = 44;  // in the cell of a key, its length included
 
@@ -59,9 +60,16 @@ absl::Status CheckBaseBlock(absl::string_view bytes, const std::string& file) {
   for (std::size_t at = 0; at < kChecksumAt; at += 4) sum ^= Number(bytes, at);
   if (sum == 0) sum = 1;
   if (sum == 0xffffffff) sum = 0xfffffffe;
-  if (sum == Number(bytes, kChecksumAt)) return absl::OkStatus();
-  return absl::DataLossError(absl::StrCat(
-      file, ": the base block of the hive has a wrong checksum; take a new copy of the hive"));
+  if (sum != Number(bytes, kChecksumAt)) {
+    return absl::DataLossError(absl::StrCat(
+        file, ": the base block of the hive has a wrong checksum; take a new copy of the hive"));
+  }
+  // libhivex takes as much memory as this says.
+  const std::uint32_t data = Number(bytes, kDataSizeAt);
+  if (data <= bytes.size() - kBaseBlock) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(file, ": the hive says that it has ", data,
+                                          " bytes of data, and the file has ",
+                                          bytes.size() - kBaseBlock, "; take a new copy of it"));
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "dumpwarden/v1/admin.pb.h"
 #include "dumpwarden/v1/enrollment.pb.h"
 #include "dumpwarden/v1/session.pb.h"
+#include "platform/sqlite.h"
 #include "platform/system.h"
 #include "server/identity/authority.h"
 #include "server/store/sqlite_store.h"
@@ -101,6 +102,15 @@ TEST_F(AuthorizeTest, LetsEachMethodBeCalledByItsOwnOnly) {
     }
   }
   EXPECT_EQ(static_cast<std::size_t>(methods), AllPermissions().size()) << "a row without a method";
+}
+
+TEST_F(AuthorizeTest, LetsARevokedHostDoNothing) {
+  const std::string host = HostLeaf(kKnown);
+  ASSERT_EQ(CodeOf(kSession, host), absl::StatusCode::kOk);
+  ASSERT_OK_AND_ASSIGN(const auto db,
+                       Database::Open(temp_.File("store.db"), Database::Durability::kFull));
+  ASSERT_THAT(db->Execute("UPDATE host SET revoked = 1"), IsOk());
+  EXPECT_EQ(CodeOf(kSession, host), absl::StatusCode::kPermissionDenied);
 }
 
 TEST_F(AuthorizeTest, SaysUnauthenticatedToNobodyAndDeniedToTheWrongOne) {

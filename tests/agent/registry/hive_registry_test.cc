@@ -299,6 +299,15 @@ TEST_F(HiveRegistryTest, OtherFilesAreRefusedByName) {
   EXPECT_THAT(Open(), StatusIs(absl::StatusCode::kNotFound, HasSubstr(path_)));
 }
 
+// libhivex made room for what the header claims: 1.6 GB for 8 KiB.
+TEST_F(HiveRegistryTest, RefusesAHiveThatClaimsMoreThanTheFileHas) {
+  std::string bytes = Slurp(kFixture);
+  bytes[0x2b] = '\x60';
+  FixChecksum(bytes);
+  Spill(path_, bytes);
+  EXPECT_THAT(Open(), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("1610616832 bytes of data")));
+}
+
 // Every byte of the fixture broken in turn, and every cut: read, written, or refused; never a
 // crash.
 TEST_F(HiveRegistryTest, SurvivesBrokenHives) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -59,6 +60,19 @@ TEST(Apply, EmptyPlanMakesNoFolder) {
   host.desired.decisions.clear();
   ASSERT_THAT(host.Apply(), IsOk());
   EXPECT_EQ(host.vfs.changes(), 0);
+}
+
+// P3: a kill after the first write finds it there, a power cut too.
+TEST(Apply, BackupIsOnDiskBeforeTheFirstWrite) {
+  Host host;
+  bool asked = false;
+  host.registry.Interfere([&](FakeRegistry&) {
+    if (std::exchange(asked, true)) return;
+    host.vfs.Crash();
+    EXPECT_THAT(host.BackupText(kBackup), HasSubstr("FilterPages"));
+  });
+  host.Apply().status().IgnoreError();
+  EXPECT_TRUE(asked);
 }
 
 TEST(Apply, BackupHoldsWhatStoodThereAndWhatDidNot) {

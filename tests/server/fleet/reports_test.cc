@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/reconcile/state_digest.h"
+#include "platform/sqlite.h"
 #include "platform/system.h"
 #include "server/fleet/fleet.h"
 #include "server/store/sqlite_store.h"
@@ -44,6 +45,12 @@ class AckStream final : public SessionOut {
   void Abort() override {}
   void ReadNext() override {}
 
+  std::string AwaitGoodbye() {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, std::chrono::seconds(10), [&] { return !goodbye_.empty(); });
+    EXPECT_TRUE(acks_.empty());
+    return goodbye_;
+  }
   v1::Ack TakeAck() {
     std::unique_lock lock(mutex_);
     changed_.wait_for(lock, std::chrono::seconds(10),
@@ -124,6 +131,19 @@ class FleetReports : public testing::Test {
   std::unique_ptr<Fleet> fleet_;
   SessionId session_ = 0;
 };
+
+// P7: acknowledged is durable.
+TEST_F(FleetReports, AcknowledgesNothingThatWasNotCommitted) {
+  {
+    ASSERT_OK_AND_ASSIGN(const auto db,
+                         Database::Open(temp_.File("store.db"), Database::Durability::kFull));
+    ASSERT_THAT(db->Execute("CREATE TRIGGER broken BEFORE INSERT ON finding BEGIN "
+                            "SELECT RAISE(ABORT, 'disk full'); END"),
+                IsOk());
+  }
+  fleet_->OnMessage(session_, ReportOf(1, StateOf("small")));
+  EXPECT_THAT(stream_.AwaitGoodbye(), testing::HasSubstr("cannot write its store"));
+}
 
 // It was "cannot write its store" and a new connection, until the number had passed the old one.
 TEST_F(FleetReports, TellsAHostWhoseStateWentBackWhichNumberIsKept) {
