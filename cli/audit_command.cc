@@ -46,6 +46,10 @@ absl::StatusOr<int> RunAuditList(Invocation& invocation) {
   request.set_before_sequence(before);
   ASSIGN_OR_RETURN(const auto client, Connect(invocation));
   ASSIGN_OR_RETURN(const v1::ListAuditResponse response, client->Do(request));
+  if (response.first_sequence() > 0) {
+    invocation.console.err << "dumpctl: the log begins at " << response.first_sequence()
+                           << ": what was before went by retention (retention.delete)\n";
+  }
   invocation.console.out << Render(AuditTable(response), output.format());
   return kExitDone;
 }

@@ -87,6 +87,8 @@ void ReadRetention(const yaml::Node& node, const Reading& reading, ServerConfig&
   yaml::MapReader reader(node, "retention", reading.problems);
   TakeDays(reader, "tokens-days", config.retention.tokens);
   TakeDays(reader, "policy-versions-days", config.retention.policy_versions);
+  TakeDays(reader, "drift-days", config.retention.drift);
+  TakeDays(reader, "audit-days", config.retention.audit);
   reader.Finish();
 }
 
@@ -96,9 +98,10 @@ std::string FormatDays(absl::string_view key, absl::Duration kept) {
 }
 
 std::string FormatRetention(const Retention& retention) {
-  const std::string lines =
-      absl::StrCat(FormatDays("tokens-days", retention.tokens),
-                   FormatDays("policy-versions-days", retention.policy_versions));
+  const std::string lines = absl::StrCat(
+      FormatDays("tokens-days", retention.tokens),
+      FormatDays("policy-versions-days", retention.policy_versions),
+      FormatDays("drift-days", retention.drift), FormatDays("audit-days", retention.audit));
   return lines.empty() ? "" : absl::StrCat("retention:\n", lines);
 }
 

@@ -90,6 +90,17 @@ mutant full-report-is-a-delta core/reconcile/state_digest.cc 'state_digest_test 
   'if (report.full()) state = HostState{};' ''
 mutant revoked-host-comes-in server/authorize.cc 'authorize_test *' \
   'if (host->revoked) {' 'if (false) {'
+mutant retention-deletes-open-drift server/store/drift_retention.cc 'sqlite_store_test *' \
+  'if (select.Int(2) != 0) ended.push_back(expiry.after);' 'ended.push_back(expiry.after);'
+mutant audit-retention-without-its-row server/store/audit_retention.cc 'sqlite_store_test *' \
+  'const std::uint64_t last = oldest.back().sequence();
+  RETURN_IF_ERROR(SayDeleted(' \
+  'const std::uint64_t last = oldest.back().sequence();
+  if (now == absl::InfiniteFuture()) RETURN_IF_ERROR(SayDeleted('
+mutant deleted-drift-comes-back server/store/reports.cc 'sqlite_store_test *' \
+  'if (gone) continue;' 'static_cast<void>(gone);'
+mutant anybody-deletes-audit-rows server/store/schema.cc 'sqlite_store_test *' \
+  'WHEN OLD.sequence >= COALESCE((SELECT lowest FROM audit_floor), 0)' 'WHEN 0'
 
 list() {
   local row

@@ -14,6 +14,9 @@ namespace {
 constexpr std::uint32_t kDefaultRows = 1'000;
 constexpr std::uint32_t kMaxRows = 10'000;
 
+constexpr absl::string_view kSelect =
+    "SELECT sequence, at, actor, source, action, object, detail, before, after FROM audit ";
+
 v1::AuditEntry EntryOf(const Statement& row) {
   v1::AuditEntry entry;
   entry.set_sequence(static_cast<std::uint64_t>(row.Int(0)));
@@ -26,6 +29,15 @@ v1::AuditEntry EntryOf(const Statement& row) {
   entry.set_before(row.Blob(7));
   entry.set_after(row.Blob(8));
   return entry;
+}
+
+absl::StatusOr<std::vector<v1::AuditEntry>> EntriesOf(Statement& select) {
+  std::vector<v1::AuditEntry> entries;
+  while (true) {
+    ASSIGN_OR_RETURN(const bool row, select.Step());
+    if (!row) return entries;
+    entries.push_back(EntryOf(select));
+  }
 }
 
 }  // namespace
@@ -52,19 +64,19 @@ absl::StatusOr<std::vector<v1::AuditEntry>> SelectAudit(Database& db,
   const std::uint64_t before =
       query.before_sequence() == 0 ? kAll : std::min(query.before_sequence(), kAll);
   const std::uint32_t limit = query.limit() == 0 ? kDefaultRows : std::min(query.limit(), kMaxRows);
-  ASSIGN_OR_RETURN(
-      Statement select,
-      db.Prepare(absl::StrCat("SELECT sequence, at, actor, source, action, object, detail, before, "
-                              "after FROM audit WHERE sequence < ?1 AND ",
-                              query.action().empty() ? "?2 = ''" : "action = ?2",
-                              " ORDER BY sequence DESC LIMIT ?3")));
+  ASSIGN_OR_RETURN(Statement select,
+                   db.Prepare(absl::StrCat(kSelect, "WHERE sequence < ?1 AND ",
+                                           query.action().empty() ? "?2 = ''" : "action = ?2",
+                                           " ORDER BY sequence DESC LIMIT ?3")));
   select.Bind(1, static_cast<std::int64_t>(before)).Bind(2, query.action()).Bind(3, limit);
-  std::vector<v1::AuditEntry> entries;
-  while (true) {
-    ASSIGN_OR_RETURN(const bool row, select.Step());
-    if (!row) return entries;
-    entries.push_back(EntryOf(select));
-  }
+  return EntriesOf(select);
+}
+
+absl::StatusOr<std::vector<v1::AuditEntry>> SelectOldestAudit(Database& db, std::int64_t limit) {
+  ASSIGN_OR_RETURN(Statement select,
+                   db.Prepare(absl::StrCat(kSelect, "ORDER BY sequence LIMIT ?")));
+  select.Bind(1, limit);
+  return EntriesOf(select);
 }
 
 }  // namespace dumpwarden

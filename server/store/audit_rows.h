@@ -16,6 +16,7 @@ namespace dumpwarden {
 absl::StatusOr<std::uint64_t> InsertAudit(Database& db, const Audit& audit, absl::Time at);
 absl::StatusOr<std::vector<v1::AuditEntry>> SelectAudit(Database& db,
                                                         const v1::ListAuditRequest& query);
+absl::StatusOr<std::vector<v1::AuditEntry>> SelectOldestAudit(Database& db, std::int64_t limit);
 
 }  // namespace dumpwarden
 

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/reconcile/status.h"
+#include "server/store/drift_retention.h"
 #include "server/store/times.h"
 
 namespace dumpwarden {
@@ -176,6 +177,8 @@ constexpr absl::string_view kInsertEvent =
 absl::Status KeepEvents(Database& db, const ReportCommit& commit) {
   ASSIGN_OR_RETURN(Statement insert, db.Prepare(kInsertEvent));
   for (const v1::DriftEvent& event : commit.report.events()) {
+    ASSIGN_OR_RETURN(const bool gone, WasLetGo(db, commit.host, event));
+    if (gone) continue;
     insert.Bind(1, commit.host)
         .BindBlob(2, commit.epoch)
         .Bind(3, static_cast<std::int64_t>(event.sequence()))

@@ -3,7 +3,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
+#include "server/store/audit_retention.h"
 #include "server/store/audit_rows.h"
+#include "server/store/drift_retention.h"
 
 namespace dumpwarden {
 namespace {
@@ -19,49 +21,66 @@ absl::StatusOr<std::int64_t> RunBatch(Database& db, absl::string_view sql, absl:
   return db.Changes();
 }
 
-absl::StatusOr<std::int64_t> DeleteTokens(Database& db, absl::Time before) {
-  RETURN_IF_ERROR(
-      RunBatch(db, absl::StrCat("DELETE FROM token_label WHERE token_id IN ", kOldTokens), before)
-          .status());
-  return RunBatch(db, absl::StrCat("DELETE FROM token WHERE token_id IN ", kOldTokens), before);
+// `deleted` of them went by one statement that takes a batch.
+absl::StatusOr<std::int64_t> Note(Database& db, Expiry& expiry, absl::Time now,
+                                  std::int64_t deleted) {
+  expiry.more = deleted == kExpiryBatch;
+  if (deleted > 0) RETURN_IF_ERROR(SayDeleted(db, expiry, now, absl::StrCat(deleted)));
+  return deleted;
 }
 
-absl::StatusOr<std::int64_t> DeletePolicyVersions(Database& db, absl::Time before) {
-  return RunBatch(db,
-                  "DELETE FROM policy WHERE (name, version) IN (SELECT p.name, p.version "
-                  "FROM policy p WHERE EXISTS (SELECT 1 FROM policy n WHERE n.name = p.name AND "
-                  "n.version > p.version AND n.at < ?1) AND NOT EXISTS (SELECT 1 FROM "
-                  "policy_in_force f WHERE f.name = p.name AND f.version = p.version) LIMIT ?2)",
-                  before);
+absl::StatusOr<std::int64_t> DeleteTokens(Database& db, Expiry& expiry, absl::Time now) {
+  const std::string labels = absl::StrCat("DELETE FROM token_label WHERE token_id IN ", kOldTokens);
+  RETURN_IF_ERROR(RunBatch(db, labels, expiry.over_before).status());
+  const std::string tokens = absl::StrCat("DELETE FROM token WHERE token_id IN ", kOldTokens);
+  ASSIGN_OR_RETURN(const std::int64_t deleted, RunBatch(db, tokens, expiry.over_before));
+  return Note(db, expiry, now, deleted);
+}
+
+absl::StatusOr<std::int64_t> DeletePolicyVersions(Database& db, Expiry& expiry, absl::Time now) {
+  ASSIGN_OR_RETURN(
+      const std::int64_t deleted,
+      RunBatch(db,
+               "DELETE FROM policy WHERE (name, version) IN (SELECT p.name, p.version "
+               "FROM policy p WHERE EXISTS (SELECT 1 FROM policy n WHERE n.name = p.name AND "
+               "n.version > p.version AND n.at < ?1) AND NOT EXISTS (SELECT 1 FROM "
+               "policy_in_force f WHERE f.name = p.name AND f.version = p.version) LIMIT ?2)",
+               expiry.over_before));
+  return Note(db, expiry, now, deleted);
 }
 
 }  // namespace
 
 std::vector<Expiry> ExpiriesOf(const Retention& retention, absl::Time now) {
+  const struct {
+    absl::Duration kept;
+    Expiry expiry;
+  } kAll[] = {
+      {retention.tokens, {"tokens", &DeleteTokens, now - retention.tokens}},
+      {retention.policy_versions,
+       {"policy-versions", &DeletePolicyVersions, now - retention.policy_versions}},
+      {retention.drift, {"drift", &DeleteDrifts, now - retention.drift}},
+      {retention.audit, {"audit", &DeleteAudit, now - retention.audit}},
+  };
   std::vector<Expiry> expiries;
-  if (retention.tokens != absl::InfiniteDuration()) {
-    expiries.push_back({"tokens", &DeleteTokens, now - retention.tokens});
-  }
-  if (retention.policy_versions != absl::InfiniteDuration()) {
-    expiries.push_back({"policy-versions", &DeletePolicyVersions, now - retention.policy_versions});
+  for (const auto& row : kAll) {
+    if (row.kept != absl::InfiniteDuration()) expiries.push_back(row.expiry);
   }
   return expiries;
 }
 
-absl::StatusOr<std::int64_t> DeleteBatch(Database& db, const Expiry& expiry, absl::Time now) {
-  ASSIGN_OR_RETURN(const std::int64_t deleted, expiry.delete_some(db, expiry.over_before));
-  if (deleted == 0) return 0;
+absl::Status SayDeleted(Database& db, const Expiry& expiry, absl::Time now, const std::string& what,
+                        const std::string& before) {
   const Audit audit{
       .actor = "server",
       .source = "",
       .action = "retention.delete",
       .object = expiry.kind,
-      .detail = absl::StrCat(deleted, " that were over before ",
+      .detail = absl::StrCat(what, " that were over before ",
                              absl::FormatTime(expiry.over_before, absl::UTCTimeZone())),
-      .before = "",
+      .before = before,
       .after = ""};
-  RETURN_IF_ERROR(InsertAudit(db, audit, now).status());
-  return deleted;
+  return InsertAudit(db, audit, now).status();
 }
 
 }  // namespace dumpwarden

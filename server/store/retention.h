@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is kept for a time only: tokens that are over, policy versions that were
-// replaced.  Drift and audit rows are never deleted.
+// replaced, drifts that have ended, old audit rows.  By default all is kept.
 #ifndef DUMPWARDEN_SERVER_STORE_RETENTION_H_
 #define DUMPWARDEN_SERVER_STORE_RETENTION_H_
 
@@ -17,14 +17,20 @@ namespace dumpwarden {
 // Rows of one kind that were over before `over_before` go.
 struct Expiry {
   const char* kind;  // for the audit row
-  absl::StatusOr<std::int64_t> (*delete_some)(Database& db, absl::Time over_before);
+  // At most kExpiryBatch of them, and the audit row when anything went.  Inside a transaction.  How
+  // many; sets `more`, and `after` to where the next batch begins.
+  absl::StatusOr<std::int64_t> (*delete_batch)(Database& db, Expiry& expiry, absl::Time now);
   absl::Time over_before;
+  std::int64_t after = 0;
+  bool more = true;  // false: nothing is left
 };
 std::vector<Expiry> ExpiriesOf(const Retention& retention, absl::Time now);
 
-// At most kExpiryBatch rows, and the audit row when there were any.  Inside a transaction.
 inline constexpr std::int64_t kExpiryBatch = 200;
-absl::StatusOr<std::int64_t> DeleteBatch(Database& db, const Expiry& expiry, absl::Time now);
+
+// The row that says that they went.  `before`: a digest of them, where there is one.
+absl::Status SayDeleted(Database& db, const Expiry& expiry, absl::Time now, const std::string& what,
+                        const std::string& before = "");
 
 }  // namespace dumpwarden
 

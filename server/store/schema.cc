@@ -169,10 +169,49 @@ CREATE TABLE restored (
 ) STRICT;
 )sql";
 
+// What retention may let go of, and nobody else.  drift_gone: an event that went, so that a host
+// that tells it again is not believed; it goes before its drift does, and an open drift does not
+// go. audit_floor: rows below it go; it rises only right after the audit row that says so.
+constexpr absl::string_view kRetention = R"sql(
+CREATE TABLE drift_gone (
+  host_id INTEGER NOT NULL REFERENCES host,
+  sequence INTEGER NOT NULL,
+  digest BLOB NOT NULL,
+  PRIMARY KEY (host_id, sequence, digest)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER drift_gone_is_kept BEFORE DELETE ON drift_gone
+BEGIN SELECT RAISE(ABORT, 'what is known of deleted drift is never deleted'); END;
+DROP TRIGGER drift_event_is_kept;
+CREATE TRIGGER drift_event_is_kept BEFORE DELETE ON drift_event
+WHEN NOT EXISTS (SELECT 1 FROM drift_gone g
+                 WHERE g.host_id = OLD.host_id AND g.sequence = OLD.sequence) OR
+  OLD.kind = 1 AND NOT EXISTS (SELECT 1 FROM drift_event x WHERE x.host_id = OLD.host_id AND
+                               x.drift_sequence = OLD.sequence AND x.kind IN (2, 3))
+BEGIN SELECT RAISE(ABORT, 'drift events are never deleted, but by retention'); END;
+
+CREATE TABLE audit_floor (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  lowest INTEGER NOT NULL          -- that is kept; 1 = all
+) STRICT;
+INSERT INTO audit_floor VALUES (1, 1);
+CREATE TRIGGER audit_floor_rises BEFORE UPDATE ON audit_floor
+WHEN NEW.id <> OLD.id OR NEW.lowest <= OLD.lowest OR
+  NEW.lowest > (SELECT MAX(sequence) FROM audit) OR
+  'retention.delete audit' <> (SELECT action || ' ' || object FROM audit
+                               ORDER BY sequence DESC LIMIT 1)
+BEGIN SELECT RAISE(ABORT, 'audit rows are never deleted without a row that says so'); END;
+CREATE TRIGGER audit_floor_is_kept BEFORE DELETE ON audit_floor
+BEGIN SELECT RAISE(ABORT, 'the floor of the audit log is never deleted'); END;
+DROP TRIGGER audit_is_kept;
+CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit
+WHEN OLD.sequence >= COALESCE((SELECT lowest FROM audit_floor), 0)
+BEGIN SELECT RAISE(ABORT, 'audit rows are never deleted, but by retention'); END;
+)sql";
+
 }  // namespace
 
 std::vector<absl::string_view> Migrations() {
-  return {kFirst, kAcrossEpochs, kOpenTokens, kRestores};
+  return {kFirst, kAcrossEpochs, kOpenTokens, kRestores, kRetention};
 }
 
 }  // namespace dumpwarden

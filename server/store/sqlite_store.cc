@@ -8,6 +8,7 @@
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
 #include "platform/sqlite.h"
+#include "server/store/audit_retention.h"
 #include "server/store/audit_rows.h"
 #include "server/store/group_commit.h"
 #include "server/store/hosts.h"
@@ -144,11 +145,11 @@ class SqliteStore : public Store {
 
   absl::StatusOr<std::int64_t> DeleteExpired(const Retention& retention, absl::Time now) override {
     std::int64_t all = 0;
-    for (const Expiry& expiry : ExpiriesOf(retention, now)) {
-      std::int64_t deleted = kExpiryBatch;
-      while (deleted == kExpiryBatch) {
+    for (Expiry& expiry : ExpiriesOf(retention, now)) {
+      while (expiry.more) {
+        std::int64_t deleted = 0;
         RETURN_IF_ERROR(writer_.Commit([&](Database& db) -> absl::Status {
-          ASSIGN_OR_RETURN(deleted, DeleteBatch(db, expiry, now));
+          ASSIGN_OR_RETURN(deleted, expiry.delete_batch(db, expiry, now));
           return absl::OkStatus();
         }));
         all += deleted;
@@ -186,6 +187,7 @@ class SqliteStore : public Store {
       const v1::ListAuditRequest& query) override {
     return readers_.Run([&](Database& db) { return SelectAudit(db, query); });
   }
+  absl::StatusOr<std::uint64_t> AuditFloor() override { return readers_.Run(&SelectAuditFloor); }
 
  private:
   absl::Status CommitAudited(const Audit& audit, const GroupCommit::Work& change) {

@@ -119,6 +119,8 @@ struct DriftQuery {
 struct Retention {
   absl::Duration tokens = absl::InfiniteDuration();           // since it was used or expired
   absl::Duration policy_versions = absl::InfiniteDuration();  // since another version replaced it
+  absl::Duration drift = absl::InfiniteDuration();            // since its end; an open one stays
+  absl::Duration audit = absl::InfiniteDuration();            // since it was written
 };
 
 class Store {
@@ -161,7 +163,8 @@ class Store {
                                                      const Audit& audit) = 0;
 
   // What `retention` lets go of, in small transactions, each with an audit row.  The newest version
-  // of a policy stays, so that numbering goes on.  How many rows went.
+  // of a policy stays, so that numbering goes on.  Events of a drift that went are not kept anew
+  // when a host tells them again.  Audit rows go from the oldest on, without a gap.  How many went.
   virtual absl::StatusOr<std::int64_t> DeleteExpired(const Retention& retention,
                                                      absl::Time now) = 0;
 
@@ -180,6 +183,8 @@ class Store {
   virtual absl::StatusOr<std::vector<v1::Drift>> ListDrift(const DriftQuery& query) = 0;
   virtual absl::StatusOr<std::vector<v1::AuditEntry>> ListAudit(
       const v1::ListAuditRequest& query) = 0;
+  // The lowest audit row that retention has left; 1 when none went.
+  virtual absl::StatusOr<std::uint64_t> AuditFloor() = 0;
 };
 
 }  // namespace dumpwarden

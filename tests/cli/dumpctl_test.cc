@@ -45,6 +45,7 @@ class ScriptedAdmin final : public v1::Admin::Service {
   bool streamed = false;
   v1::SummarizeComplianceResponse summary;
   std::vector<v1::Drift> drifts;
+  v1::ListAuditResponse audit;
   bool restarts = false;
   std::vector<std::uint64_t> after;  // as FollowDrift was asked
   v1::ApplyPoliciesRequest applied;
@@ -106,6 +107,11 @@ class ScriptedAdmin final : public v1::Admin::Service {
       }
       writer->Write(drift);
     }
+    return status;
+  }
+  grpc::Status ListAudit(grpc::ServerContext*, const v1::ListAuditRequest*,
+                         v1::ListAuditResponse* response) override {
+    *response = audit;
     return status;
   }
   grpc::Status DeletePolicy(grpc::ServerContext*, const v1::DeletePolicyRequest*,
@@ -534,6 +540,15 @@ TEST_F(Dumpctl, ExplainsItsUsage) {
   }
   EXPECT_THAT(Do({"--version"}).out, testing::MatchesRegex("dumpctl [0-9.]+\n"));
   EXPECT_THAT(Do({"polcy", "list"}).err, HasSubstr("did you mean policy?"));
+}
+
+TEST_F(Dumpctl, SaysWhereTheAuditLogBeginsWhenRetentionTookSomeOfIt) {
+  admin_.audit.add_entries()->set_sequence(451);
+  EXPECT_THAT(Do({"audit", "list"}).err, IsEmpty());
+  admin_.audit.set_first_sequence(451);
+  const Ran ran = Do({"audit", "list", "-o", "json"});
+  EXPECT_THAT(ran.err, HasSubstr("begins at 451"));
+  EXPECT_THAT(Json::parse(ran.out), testing::SizeIs(1)) << "and what reads it reads on";
 }
 
 }  // namespace

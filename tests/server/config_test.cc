@@ -20,7 +20,7 @@ store: store.db
 ca: /etc/dumpwarden/ca
 tls: { chain: tls/server.crt, key: server.key }
 limits: { sessions: 10, check-in-seconds: 5, reconnect-window-max-seconds: 60 }
-retention: { tokens-days: 30, policy-versions-days: 365 }
+retention: { tokens-days: 30, policy-versions-days: 365, drift-days: 400, audit-days: 3650 }
 )";
 
 std::string With(const std::string& from, const std::string& to) {
@@ -45,6 +45,8 @@ TEST(ServerConfig, ReadsEveryKeyAndResolvesPathsFromTheFile) {
   EXPECT_EQ(config.reconnect_window_max, absl::Minutes(1));
   EXPECT_EQ(config.retention.tokens, absl::Hours(30 * 24));
   EXPECT_EQ(config.retention.policy_versions, absl::Hours(365 * 24));
+  EXPECT_EQ(config.retention.drift, absl::Hours(400 * 24));
+  EXPECT_EQ(config.retention.audit, absl::Hours(3650 * 24));
 }
 
 TEST(ServerConfig, IsWrittenAsItWasRead) {
@@ -54,6 +56,8 @@ TEST(ServerConfig, IsWrittenAsItWasRead) {
   EXPECT_EQ(FormatServerConfig(again), written);
   EXPECT_EQ(again.retention.tokens, config.retention.tokens);
   EXPECT_EQ(again.retention.policy_versions, config.retention.policy_versions);
+  EXPECT_EQ(again.retention.drift, config.retention.drift);
+  EXPECT_EQ(again.retention.audit, config.retention.audit);
 }
 
 TEST(ServerConfig, SaysWhereAndWhatIsWrong) {
@@ -69,7 +73,9 @@ TEST(ServerConfig, SaysWhereAndWhatIsWrong) {
       {"a port that is none", With("0.0.0.0:7443", "0.0.0.0:70000"), "HOST:PORT"},
       {"a trust domain in capitals", With("corp.example\n", "CORP\n"), "trust-domain"},
       {"a retention that deletes at once", With("tokens-days: 30", "tokens-days: 0"), "retention"},
-      {"drift is always kept", With("tokens-days", "drift-days"), "retention"},
+      {"drift that goes at once", With("drift-days: 400", "drift-days: 0"), "drift-days"},
+      {"audit rows that go at once", With("audit-days: 3650", "audit-days: 0"), "audit-days"},
+      {"a table that has no retention", With("tokens-days", "facts-days"), "retention"},
       {"no names", With("[dumpwarden.corp.example, 192.0.2.1]", "[]"), "names"},
       {"a name that is none", With("192.0.2.1", "'a b'"), "s.yaml:3:34"},
       {"a limit in hex", With("sessions: 10", "sessions: 0x10"), "limits.sessions"},

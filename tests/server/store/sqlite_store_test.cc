@@ -13,6 +13,7 @@
 #include "server/store/schema.h"
 #include "tests/contract/store_contract.h"
 #include "tests/contract/store_drift_contract.h"
+#include "tests/contract/store_retention_contract.h"
 #include "tests/support/temp_folder.h"
 
 namespace dumpwarden {
@@ -52,6 +53,11 @@ INSTANTIATE_TEST_SUITE_P(Sqlite, StoreContract,
                            return std::make_unique<SqliteBench>(clock);
                          }));
 
+INSTANTIATE_TEST_SUITE_P(Sqlite, StoreRetention,
+                         testing::Values([](FakeClock& clock) -> std::unique_ptr<StoreBench> {
+                           return std::make_unique<SqliteBench>(clock);
+                         }));
+
 class SqliteStoreTest : public testing::Test {
  protected:
   TempFolder folder_;
@@ -78,6 +84,37 @@ TEST_F(SqliteStoreTest, LetsNobodyRewriteHistory) {
                 StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("audit rows are never")))
         << sql;
   }
+}
+
+// Retention's own way, taken by another hand, or half of it.
+TEST_F(SqliteStoreTest, LetsNobodyDeleteWhatRetentionDoesNot) {
+  ASSERT_OK_AND_ASSIGN(const auto store, MakeSqliteStore(path_, clock_));
+  const Audit said{"server", "", "retention.delete", "audit", "", "", ""};
+  for (int i = 0; i < 3; ++i) ASSERT_THAT(store->RecordAudit({}), IsOk());
+  ASSERT_OK_AND_ASSIGN(const auto db, Database::Open(path_, Database::Durability::kFull));
+  ASSERT_THAT(
+      db->Execute("INSERT INTO host (host_id, uuid, name, host_key, enrolled) VALUES (1, 'u', 'w', "
+                  "x'00', 0); INSERT INTO drift_event VALUES (1, 1, x'65', 1, 1, 'dump.type', 1, "
+                  "'', '', '', '', 0, 0, 0, 0); INSERT INTO drift_gone VALUES (1, 1, x'00')"),
+      IsOk());
+  const auto refuses = [&](const char* sql) {
+    EXPECT_THAT(db->Execute(sql),
+                StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("never deleted")))
+        << sql;
+  };
+  refuses("UPDATE audit_floor SET lowest = 2");
+  ASSERT_THAT(store->RecordAudit(said), IsOk());
+  refuses("DELETE FROM audit WHERE sequence = 1");
+  refuses("DELETE FROM audit_floor");
+  refuses("UPDATE audit_floor SET lowest = 5");  // that would be the row that says so, too
+  refuses("DELETE FROM drift_event");            // it is open
+  refuses("DELETE FROM drift_gone");
+  ASSERT_THAT(db->Execute("UPDATE audit_floor SET lowest = 3"), IsOk());
+  refuses("UPDATE audit_floor SET lowest = 2");
+  refuses("DELETE FROM audit");
+  refuses("DELETE FROM audit WHERE sequence = 3");
+  ASSERT_THAT(db->Execute("DELETE FROM audit WHERE sequence < 3"), IsOk());
+  EXPECT_THAT(store->ListAudit({}).value(), SizeIs(2));
 }
 
 TEST_F(SqliteStoreTest, RefusesAFileOfANewerProgram) {

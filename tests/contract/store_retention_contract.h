@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every Store must do when drift and audit rows are kept for a time only: a
+// part of the contract (store_contract.h), for the same benches.
+#ifndef DUMPWARDEN_TESTS_CONTRACT_STORE_RETENTION_CONTRACT_H_
+#define DUMPWARDEN_TESTS_CONTRACT_STORE_RETENTION_CONTRACT_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tests/contract/store_bench.h"
+
+namespace dumpwarden {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+class StoreRetention : public StoreContract {
+ protected:
+  absl::StatusOr<std::int64_t> Expire(absl::Duration drift, absl::Duration audit) {
+    Retention retention;
+    retention.drift = drift;
+    retention.audit = audit;
+    return store().DeleteExpired(retention, clock_.Now());
+  }
+  std::vector<std::uint64_t> Cursors(std::uint64_t after = 0) {
+    DriftQuery follow;
+    follow.after_cursor = after;
+    std::vector<std::uint64_t> cursors;
+    for (const v1::Drift& drift : store().ListDrift(follow).value()) {
+      cursors.push_back(drift.cursor());
+    }
+    return cursors;
+  }
+  // A report that brings the host to `after`, with one event.
+  ReportCommit With(const HostRow& host, std::uint64_t report, const std::string& after,
+                    std::uint64_t event, v1::DriftEvent::Kind kind, std::uint64_t drift = 0,
+                    const std::string& epoch = "epoch-1") {
+    ReportCommit commit = Commit(host.id, report, State(after), nullptr, epoch);
+    AddEvent(commit, event, kind, drift);
+    return commit;
+  }
+  static constexpr auto kDrifted = v1::DriftEvent::KIND_DRIFTED;
+  static constexpr auto kCorrected = v1::DriftEvent::KIND_CORRECTED;
+};
+
+TEST_P(StoreRetention, LetsOnlyDriftGoThatEndedLongEnoughAgo) {
+  const HostRow host = NewHost("uuid-1");
+  ASSERT_THAT(Keep(With(host, 1, "none", 1, kDrifted)), IsOk());
+  ASSERT_THAT(Keep(With(host, 2, "none", 2, kDrifted)), IsOk());
+  ASSERT_THAT(Keep(With(host, 3, "none", 3, kDrifted)), IsOk());
+  ASSERT_THAT(Keep(With(host, 4, "kernel", 4, kCorrected, 1)), IsOk());
+  clock_.Advance(absl::Hours(30));
+  ASSERT_THAT(Keep(With(host, 5, "kernel", 5, kCorrected, 2)), IsOk());
+  const std::uint64_t newest = Cursors().back();
+  EXPECT_EQ(Expire(absl::InfiniteDuration(), absl::InfiniteDuration()).value(), 0);
+  EXPECT_EQ(Expire(absl::Hours(24), absl::InfiniteDuration()).value(), 1);
+  const std::vector<v1::Drift> left = store().ListDrift({}).value();
+  ASSERT_THAT(left, SizeIs(2));
+  EXPECT_EQ(left[0].state(), "drifted") << "an open one stays, however old";
+  EXPECT_EQ(left[1].state(), "corrected") << "it ended just now";
+  ASSERT_THAT(AuditOf("retention.delete"), SizeIs(1));
+  EXPECT_EQ(AuditOf("retention.delete")[0].object(), "drift");
+  EXPECT_EQ(Expire(absl::Hours(24), absl::InfiniteDuration()).value(), 0);
+  // Who follows misses nothing and sees nothing twice.
+  EXPECT_THAT(Cursors(newest), IsEmpty());
+  ASSERT_THAT(Keep(With(host, 6, "kernel", 6, kCorrected, 3)), IsOk());
+  EXPECT_THAT(Cursors(newest), SizeIs(1));
+  EXPECT_GT(Cursors(newest)[0], newest);
+}
+
+TEST_P(StoreRetention, PassesOpenDriftsByAndComesToTheEndedOnes) {
+  const HostRow host = NewHost("uuid-1");
+  ReportCommit commit = Commit(host.id, 1, State("none"));
+  for (std::uint64_t i = 1; i <= 6000; ++i) AddEvent(commit, i, kDrifted);
+  for (std::uint64_t i = 1; i <= 450; ++i) AddEvent(commit, 6000 + i, kCorrected, 5500 + i);
+  ASSERT_THAT(Keep(commit), IsOk());
+  clock_.Advance(absl::Hours(30));
+  EXPECT_EQ(Expire(absl::Hours(24), absl::InfiniteDuration()).value(), 450);
+  EXPECT_THAT(AuditOf("retention.delete"), SizeIs(3));
+  DriftQuery all;
+  all.limit = 10000;
+  EXPECT_THAT(store().ListDrift(all).value(), SizeIs(5550));
+}
+
+// The Ack was lost, or the host's state was restored from before it.
+TEST_P(StoreRetention, AnEventThatWentDoesNotComeBackWhenItsHostTellsItAgain) {
+  const HostRow host = NewHost("uuid-1");
+  ASSERT_THAT(Keep(With(host, 1, "none", 1, kDrifted)), IsOk());
+  const ReportCommit end = With(host, 2, "kernel", 2, kCorrected, 1);
+  ASSERT_THAT(Keep(end), IsOk());
+  clock_.Advance(absl::Hours(30));
+  ASSERT_EQ(Expire(absl::Hours(24), absl::InfiniteDuration()).value(), 1);
+  EXPECT_THAT(Keep(end), IsOk()) << "an exact repeat";
+  EXPECT_THAT(store().ListDrift({}).value(), IsEmpty());
+  ReportCommit again = With(host, 1, "kernel", 1, kDrifted, 0, "epoch-2");
+  AddEvent(again, 2, kCorrected, 1);
+  EXPECT_THAT(Keep(again), IsOk());
+  EXPECT_THAT(store().ListDrift({}).value(), IsEmpty()) << "in a new epoch";
+  // Another event that has its number by chance is another event.
+  ReportCommit other = With(host, 1, "none", 1, kDrifted, 0, "epoch-3");
+  other.report.mutable_events(0)->mutable_at()->set_seconds(77777);
+  EXPECT_THAT(Keep(other), IsOk());
+  EXPECT_THAT(store().ListDrift({}).value(), SizeIs(1));
+  // And another host's.
+  const HostRow second = NewHost("uuid-2");
+  ASSERT_THAT(Keep(With(second, 1, "none", 1, kDrifted)), IsOk());
+  EXPECT_THAT(store().ListDrift({}).value(), SizeIs(2));
+}
+
+TEST_P(StoreRetention, TheAuditLogSaysWhatWentOfIt) {
+  for (int i = 0; i < 450; ++i) ASSERT_THAT(store().RecordAudit(By("old")), IsOk());
+  EXPECT_EQ(store().AuditFloor().value(), 1u);
+  clock_.Advance(absl::Hours(30));
+  ASSERT_THAT(store().RecordAudit(By("new")), IsOk());
+  EXPECT_EQ(Expire(absl::InfiniteDuration(), absl::InfiniteDuration()).value(), 0);
+  EXPECT_EQ(Expire(absl::InfiniteDuration(), absl::Hours(24)).value(), 450);
+  EXPECT_EQ(store().AuditFloor().value(), 451u);
+  const std::vector<v1::AuditEntry> left = store().ListAudit({}).value();
+  ASSERT_THAT(left, SizeIs(4));
+  EXPECT_EQ(left[3].action(), "new");
+  EXPECT_EQ(left[3].sequence(), 451u);
+  const char* kWhat[] = {"200, 1 to 200, that", "200, 201 to 400, that", "50, 401 to 450, that"};
+  for (std::size_t i = 0; i < 3; ++i) {
+    const v1::AuditEntry& row = left[2 - i];
+    EXPECT_EQ(row.action(), "retention.delete");
+    EXPECT_EQ(row.object(), "audit");
+    EXPECT_THAT(row.detail(), HasSubstr(kWhat[i]));
+    EXPECT_THAT(row.before(), SizeIs(32)) << "a digest of what went";
+  }
+  EXPECT_NE(left[0].before(), left[1].before());
+  EXPECT_EQ(Expire(absl::InfiniteDuration(), absl::Hours(24)).value(), 0);
+}
+
+// A clock that went back and forth must make no gap.
+TEST_P(StoreRetention, AuditRowsGoOnlyUpToTheFirstThatStays) {
+  ASSERT_THAT(store().RecordAudit(By("old")), IsOk());
+  clock_.Advance(absl::Hours(30));
+  ASSERT_THAT(store().RecordAudit(By("new")), IsOk());
+  clock_.SetWall(clock_.Now() - absl::Hours(30));
+  ASSERT_THAT(store().RecordAudit(By("old, and after the new one")), IsOk());
+  clock_.SetWall(clock_.Now() + absl::Hours(30));
+  EXPECT_EQ(Expire(absl::InfiniteDuration(), absl::Hours(24)).value(), 1);
+  EXPECT_EQ(store().AuditFloor().value(), 2u);
+  EXPECT_THAT(store().ListAudit({}).value(), SizeIs(3));
+}
+
+TEST_P(StoreRetention, NothingGoesWithoutItsAuditRow) {
+  const HostRow host = NewHost("uuid-1");
+  ASSERT_THAT(Keep(With(host, 1, "none", 1, kDrifted)), IsOk());
+  ASSERT_THAT(Keep(With(host, 2, "kernel", 2, kCorrected, 1)), IsOk());
+  clock_.Advance(absl::Hours(30));
+  const std::size_t before = store().ListAudit({})->size();
+  bench_->BreakAudit();
+  EXPECT_FALSE(Expire(absl::Hours(24), absl::InfiniteDuration()).ok());
+  EXPECT_FALSE(Expire(absl::InfiniteDuration(), absl::Hours(24)).ok());
+  EXPECT_THAT(store().ListDrift({}).value(), SizeIs(1));
+  EXPECT_EQ(store().ListDrift({})->at(0).state(), "corrected");
+  EXPECT_THAT(store().ListAudit({}).value(), SizeIs(before));
+  EXPECT_EQ(store().AuditFloor().value(), 1u);
+}
+
+TEST_P(StoreRetention, WhatWentStaysGoneOverAPowerCut) {
+  const HostRow host = NewHost("uuid-1");
+  ASSERT_THAT(Keep(With(host, 1, "none", 1, kDrifted)), IsOk());
+  const ReportCommit end = With(host, 2, "kernel", 2, kCorrected, 1);
+  ASSERT_THAT(Keep(end), IsOk());
+  clock_.Advance(absl::Hours(30));
+  ASSERT_EQ(Expire(absl::Hours(24), absl::Hours(24)).value(), 1 + 2) << "drift, token and host";
+  const std::unique_ptr<Store> after = bench_->AfterPowerCut();
+  ASSERT_NE(after, nullptr);
+  EXPECT_THAT(after->ListDrift({}).value(), IsEmpty());
+  EXPECT_EQ(after->AuditFloor().value(), 3u);
+  EXPECT_THAT(after->ListAudit({}).value(), SizeIs(2)) << "of the drift, of the audit rows";
+}
+
+}  // namespace dumpwarden
+
+#endif  // DUMPWARDEN_TESTS_CONTRACT_STORE_RETENTION_CONTRACT_H_
