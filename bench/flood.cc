@@ -4,6 +4,7 @@
 // long a report waits for its Ack in both, and exits 1 when a flood costs more
 // than the aims.  bench_flood SERVER SERVER-PID FLOODER OTHER...: folders with
 // the identities of enrolled hosts.
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <iostream>
@@ -11,8 +12,6 @@
 #include <string>
 #include <thread>
 #include <vector>
-
-#include <algorithm>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -37,8 +36,8 @@ std::int64_t PeakKib(const std::string& pid) {
   const std::string status = FileText(absl::StrCat("/proc/", pid, "/status"));
   for (const absl::string_view line : absl::StrSplit(status, '\n')) {
     if (!absl::StartsWith(line, "VmHWM:")) continue;
-    const std::vector<std::string> words = absl::StrSplit(line, absl::ByAnyChar(" \t"),
-                                                          absl::SkipEmpty());
+    const std::vector<std::string> words =
+        absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
     std::int64_t kib = 0;
     if (words.size() > 1 && absl::SimpleAtoi(words[1], &kib)) return kib;
   }
@@ -58,8 +57,8 @@ std::vector<double> Report(Others& others) {
     threads.emplace_back([&, i] {
       for (std::uint64_t n = others.reported + 1; n <= others.reported + kReports; ++n) {
         const auto begin = std::chrono::steady_clock::now();
-        const bool told = others.sessions[i]->Write(BareReport(n)) &&
-                          others.sessions[i]->AwaitAck(n);
+        const bool told =
+            others.sessions[i]->Write(BareReport(n)) && others.sessions[i]->AwaitAck(n);
         if (!told) return;
         times[i].push_back(Millis(std::chrono::steady_clock::now() - begin).count());
         std::this_thread::sleep_for(kBetween + std::chrono::milliseconds(7 * i));

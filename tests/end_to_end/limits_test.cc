@@ -15,9 +15,14 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "dumpwarden/v1/admin.grpc.pb.h"
 #include "dumpwarden/v1/enrollment.grpc.pb.h"
+#include "platform/system.h"
+#include "server/identity/authority.h"
 #include "tests/end_to_end/fleet.h"
 #include "tests/support/bare_session.h"
+#include "tests/support/status_matchers.h"
 
 namespace dumpwarden {
 namespace {
@@ -152,8 +157,8 @@ TEST_F(LimitsOnTheWire, EnrolmentHasAtMost64Kibibytes) {
   };
   for (const auto& test : cases) {
     SCOPED_TRACE(test.why);
-    auto stub = v1::Enrollment::NewStub(grpc::CreateChannel(
-        token["address"].get<std::string>(), grpc::SslCredentials(options)));
+    auto stub = v1::Enrollment::NewStub(
+        grpc::CreateChannel(token["address"].get<std::string>(), grpc::SslCredentials(options)));
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
     v1::EnrollResponse response;
@@ -163,6 +168,87 @@ TEST_F(LimitsOnTheWire, EnrolmentHasAtMost64Kibibytes) {
   }
   EXPECT_EQ(server_.CtlJson({"host", "list"}).size(), 2u) << "nobody came in";
   ExpectOthersGoOn();
+}
+
+// One that follows drift, and is known to: the server has answered.
+class Follower {
+ public:
+  explicit Follower(v1::Admin::Stub& stub) : stream_(stub.FollowDrift(&context_, {})) {
+    stream_->WaitForInitialMetadata();
+  }
+  ~Follower() { End(); }
+  grpc::Status End() {
+    context_.TryCancel();
+    if (ended_) return {};
+    ended_ = true;
+    return stream_->Finish();
+  }
+  // Of one that was turned away.
+  grpc::Status Verdict() {
+    ended_ = true;
+    return stream_->Finish();
+  }
+
+ private:
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReader<v1::Drift>> stream_;
+  bool ended_ = false;
+};
+
+// As `admin`, but with a name of its own.
+std::shared_ptr<grpc::Channel> DialAsOperator(const Server& server, const std::string& name) {
+  const auto vfs = MakeSystemVfs();
+  const auto random = MakeSystemRandom();
+  auto authority = Authority::Open(*vfs, *random, server.folder() + "/ca");
+  EXPECT_THAT(authority, IsOk());
+  auto key = MakeKey();
+  auto issued = (*authority)->IssueOperator(**key, name, absl::Now(), absl::Hours(1));
+  EXPECT_THAT(issued, IsOk());
+  TempFolder folder;
+  WriteAll(folder.File("ca.crt"), (*authority)->root_pem());
+  WriteAll(folder.File("tls.crt"), issued->chain_pem);
+  WriteAll(folder.File("tls.key"), *PrivateKeyPem(**key));
+  return DialWith(server.address(), folder.File("."));
+}
+
+TEST_F(LimitsOnTheWire, OperatorHasAtMostEightFollowersAndOthersHaveTheirs) {
+  auto alice = v1::Admin::NewStub(DialAsOperator(server_, "alice"));
+  auto bob = v1::Admin::NewStub(DialAsOperator(server_, "bob"));
+  std::vector<std::unique_ptr<Follower>> followers;
+  for (int i = 0; i < 8; ++i) followers.push_back(std::make_unique<Follower>(*alice));
+  for (int i = 8; i < 800; ++i) {
+    Follower refused(*alice);
+    const grpc::Status verdict = refused.Verdict();
+    ASSERT_EQ(verdict.error_code(), Code::RESOURCE_EXHAUSTED) << verdict.error_message();
+    ASSERT_THAT(verdict.error_message(), HasSubstr("of this operator"));
+  }
+  Follower of_bob(*bob);
+  EXPECT_EQ(of_bob.End().error_code(), Code::CANCELLED) << "it was let in";
+  grpc::ClientContext context;
+  v1::ListHostsResponse hosts;
+  EXPECT_TRUE(alice->ListHosts(&context, {}, &hosts).ok()) << "what does not last is no follower";
+  ExpectOthersGoOn();
+}
+
+TEST_F(LimitsOnTheWire, MessageOfAnOperatorHasAtMostFiveMebibytes) {
+  auto admin =
+      v1::Admin::NewStub(DialWith(server_.address(), server_.folder() + "/operators/admin"));
+  constexpr std::size_t kLimit = 5 * 1024 * 1024;
+  const struct {
+    std::size_t bytes;
+    Code verdict;  // a request without policies, when it is read
+  } cases[] = {{kLimit, Code::INVALID_ARGUMENT},
+               {kLimit + 1, Code::RESOURCE_EXHAUSTED},
+               {20 * kLimit, Code::RESOURCE_EXHAUSTED}};
+  for (const auto& test : cases) {
+    SCOPED_TRACE(test.bytes);
+    grpc::ClientContext context;
+    v1::ApplyPoliciesResponse response;
+    const grpc::Status done =
+        admin->ApplyPolicies(&context, Padded(v1::ApplyPoliciesRequest(), test.bytes), &response);
+    EXPECT_EQ(done.error_code(), test.verdict) << done.error_message();
+    ExpectOthersGoOn();
+  }
 }
 
 bool AuditHasRate(const Server& server) {
@@ -190,6 +276,26 @@ TEST_F(LimitsOnTheWire, StormOfReconnectsIsRefusedAndRecorded) {
   EXPECT_GT(refused, 0);
   ExpectOthersGoOn();
   EXPECT_TRUE(Eventually([&] { return AuditHasRate(server_); }));
+}
+
+TEST(TokenFile, HasAtMost4096Bytes) {
+  TempFolder folder;
+  WriteAll(folder.File("agent.yaml"), "registry: reg:host.reg\ndata: data\n");
+  for (const std::size_t bytes : {4096u, 4097u, 409'600u}) {
+    SCOPED_TRACE(bytes);
+    WriteAll(folder.File("token"), "x" + std::string(bytes - 1, '\n'));
+    const Finished done =
+        RunProgram({Program("dumpwarden-agent"), "enroll", "--config", folder.File("agent.yaml"),
+                    "--server", "127.0.0.1:1", "--token-file", folder.File("token")});
+    EXPECT_NE(done.exit_code, 0);
+    const auto too_large = HasSubstr("larger than the 4096 bytes");
+    if (bytes == 4096) {
+      EXPECT_THAT(done.err, testing::Not(too_large)) << "it is read, and no token";
+      EXPECT_THAT(done.err, HasSubstr("token"));
+    } else {
+      EXPECT_THAT(done.err, too_large);
+    }
+  }
 }
 
 constexpr char kKernelDumps[] =
