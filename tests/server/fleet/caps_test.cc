@@ -152,14 +152,15 @@ TEST_F(Caps, HoldForEverythingInAReport) {
       v1::Report report;
       cap.fill(report, count);
       bool acknowledged = false;
-      const v1::Goodbye goodbye = AnswerTo(FullReport(std::move(report), count > cap.limit), acknowledged);
+      const v1::Goodbye goodbye =
+          AnswerTo(FullReport(std::move(report), count > cap.limit), acknowledged);
       EXPECT_EQ(acknowledged, count == cap.limit) << goodbye.message();
       const HostRow kept = store_->FindHost(host_.uuid).value();
       EXPECT_EQ(kept.sequence, count == cap.limit ? 1u : 0u);
       if (count == cap.limit) continue;
       EXPECT_EQ(goodbye.reason(), v1::Goodbye::REASON_PROTOCOL);
-      EXPECT_EQ(goodbye.message(), absl::StrCat(cap.what, ": ", count,
-                                                " is more than the accepted ", cap.limit));
+      EXPECT_EQ(goodbye.message(),
+                absl::StrCat(cap.what, ": ", count, " is more than the accepted ", cap.limit));
       EXPECT_TRUE(store_->ReadState(host_.id)->findings.empty());
     }
     ExpectOthersGoOn();
@@ -235,8 +236,8 @@ TEST_F(Caps, HoldForPoliciesAskedFor) {
     for (Count i = 0; i < count; ++i) message.mutable_policy_request()->add_digests("d");
     bool acknowledged = false;
     const v1::Goodbye goodbye = AnswerTo(message, acknowledged);
-    EXPECT_EQ(goodbye.reason(), count == 1000 ? v1::Goodbye::REASON_UNSPECIFIED
-                                              : v1::Goodbye::REASON_PROTOCOL);
+    EXPECT_EQ(goodbye.reason(),
+              count == 1000 ? v1::Goodbye::REASON_UNSPECIFIED : v1::Goodbye::REASON_PROTOCOL);
     ExpectOthersGoOn();
   }
 }

@@ -15,8 +15,9 @@ constexpr std::size_t kDocument = 256 * 1024;
 
 // Of exactly so many bytes; a comment fills it.
 std::string PolicyOf(const std::string& name, std::size_t bytes) {
-  std::string yaml = absl::StrCat("apiVersion: dumpwarden/v1\nkind: DumpPolicy\nmetadata: { name: ",
-                                  name, " }\nspec: { settings: { dump.auto-reboot: on } }\n#");
+  std::string yaml =
+      absl::StrCat("apiVersion: dumpwarden/v1\nkind: DumpPolicy\nmetadata: { name: ", name,
+                   " }\nspec: { settings: { dump.auto-reboot: on } }\n#");
   EXPECT_LE(yaml.size(), bytes);
   while (yaml.size() < bytes) {
     yaml.append(std::min<std::size_t>(bytes - yaml.size(), 79), 'x');
