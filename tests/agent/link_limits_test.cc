@@ -146,7 +146,8 @@ class LinkLimits : public testing::Test {
 v1::ServerMessage NoticeOf(std::size_t bytes) {
   v1::ServerMessage message;
   message.mutable_notice()->set_message(std::string(bytes - 16, 'x'));
-  while (message.ByteSizeLong() < bytes) message.mutable_notice()->mutable_message()->push_back('x');
+  while (message.ByteSizeLong() < bytes)
+    message.mutable_notice()->mutable_message()->push_back('x');
   EXPECT_EQ(message.ByteSizeLong(), bytes);
   return message;
 }
