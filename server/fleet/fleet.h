@@ -69,7 +69,7 @@ class Fleet {
   virtual void OnClosed(SessionId session) = 0;
   // Policies in the store changed: push them to everybody.  The number of live sessions.
   virtual std::uint32_t PoliciesChanged() = 0;
-  // Every second or so: probe deadlines, batched liveness.
+  // Every second or so: probe deadlines, batched liveness, reads that were put off.
   virtual void Tick() = 0;
   virtual bool IsConnected(HostId host) const = 0;
   // When a connected host was last heard; nullopt when it is not connected.
