@@ -36,9 +36,7 @@ TEST_P(CommitQueueCaps, RefuseWhatIsAboveAndDoTheRest) {
             ++worked;
             return absl::OkStatus();
           },
-          [&](const absl::Status& status) {
-            ++(status.ok() ? committed : refused);
-          });
+          [&](const absl::Status& status) { ++(status.ok() ? committed : refused); });
     }
     go.set_value();
   }
