@@ -42,6 +42,13 @@ Message Padded(Message message, std::size_t bytes) {
   return message;
 }
 
+// A sanitizer keeps what was freed for a while: memory says nothing then.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kMemoryTells = false;
+#else
+constexpr bool kMemoryTells = true;
+#endif
+
 std::int64_t PeakMib(const Server& server) {
   const std::string status = ReadAll(absl::StrCat("/proc/", server.pid(), "/status"));
   const std::size_t at = status.find("VmHWM:");
@@ -109,7 +116,9 @@ TEST_F(LimitsOnTheWire, MessageOfAHostHasAtMostOneMebibyte) {
     EXPECT_THAT(goodbye, HasSubstr(test.goodbye == nullptr ? "" : test.goodbye));
     ExpectOthersGoOn();
   }
-  EXPECT_LT(PeakMib(server_), 256);
+  if (kMemoryTells) {
+    EXPECT_LT(PeakMib(server_), 256);
+  }
 }
 
 TEST_F(LimitsOnTheWire, MetadataHaveAtMostEightKibibytes) {
@@ -374,7 +383,9 @@ TEST(Flood, OfOneHostDelaysNoOtherAndTakesNoMemory) {
   EXPECT_LT(acknowledged, 2000u) << "the others were to report while it lasts";
   ASSERT_TRUE(Eventually([&] { return flood.acknowledged() > acknowledged; })) << "it goes on";
   flood.Stop();
-  EXPECT_LE(PeakMib(server) - before, 64);
+  if (kMemoryTells) {
+    EXPECT_LE(PeakMib(server) - before, 64);
+  }
 }
 
 }  // namespace
