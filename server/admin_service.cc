@@ -16,12 +16,15 @@
 #include "proto/grpc_status.h"
 #include "server/fleet/compliance.h"
 #include "server/fleet/planning.h"
+#include "server/operator_calls.h"
 
 namespace dumpwarden {
 namespace {
 
-// Each holds a thread.
+// Each holds a thread, of 64.
 constexpr int kMaxFollowers = 16;
+constexpr int kMaxFollowersOfOne = 8;
+constexpr int kMaxCallsOfOne = 16;  // others than to follow
 constexpr std::uint32_t kDriftsAtOnce = 500;
 // How soon a follower that went away is noticed.
 constexpr absl::Duration kLookAround = absl::Seconds(1);
@@ -62,11 +65,11 @@ class AdminService final : public v1::Admin::Service {
   }
   grpc::Status PlanHosts(grpc::ServerContext* context, const v1::PlanPoliciesRequest* request,
                          grpc::ServerWriter<v1::PlanPoliciesResponse::HostPlan>* writer) override {
-    const auto caller = parts_.authorizer.Authorize(*context, MethodName("PlanHosts"));
-    if (!caller.ok()) return ToGrpc(caller.status());
-    return ToGrpc(dumpwarden::PlanHosts(parts_.store, *request, [&](const auto& plan) {
-      return writer->Write(plan) ? absl::OkStatus() : absl::CancelledError("the caller is gone");
-    }));
+    return Run(*context, "PlanHosts", [&](const Caller&) {
+      return dumpwarden::PlanHosts(parts_.store, *request, [&](const auto& plan) {
+        return writer->Write(plan) ? absl::OkStatus() : absl::CancelledError("the caller is gone");
+      });
+    });
   }
   grpc::Status ListHosts(grpc::ServerContext* context, const v1::ListHostsRequest* request,
                          v1::ListHostsResponse* response) override {
@@ -94,15 +97,14 @@ class AdminService final : public v1::Admin::Service {
   grpc::Status ReportCompliance(grpc::ServerContext* context,
                                 const v1::ReportComplianceRequest* request,
                                 grpc::ServerWriter<v1::HostFinding>* writer) override {
-    std::vector<v1::HostFinding> rows;
-    const grpc::Status done = Answer(*context, "ReportCompliance", rows, [&](const Caller&) {
-      return dumpwarden::ReportCompliance(parts_.store, parts_.hosts, *request);
+    return Run(*context, "ReportCompliance", [&](const Caller&) -> absl::Status {
+      ASSIGN_OR_RETURN(const std::vector<v1::HostFinding> rows,
+                       dumpwarden::ReportCompliance(parts_.store, parts_.hosts, *request));
+      for (const v1::HostFinding& row : rows) {
+        if (!writer->Write(row)) return absl::CancelledError("the caller is gone");
+      }
+      return absl::OkStatus();
     });
-    if (!done.ok()) return done;
-    for (const v1::HostFinding& row : rows) {
-      if (!writer->Write(row)) return grpc::Status::CANCELLED;
-    }
-    return grpc::Status::OK;
   }
   grpc::Status ListDrift(grpc::ServerContext* context, const v1::ListDriftRequest* request,
                          v1::ListDriftResponse* response) override {
@@ -113,6 +115,12 @@ class AdminService final : public v1::Admin::Service {
                            grpc::ServerWriter<v1::Drift>* writer) override {
     const auto caller = parts_.authorizer.Authorize(*context, MethodName("FollowDrift"));
     if (!caller.ok()) return ToGrpc(caller.status());
+    const auto running = following_.Begin(caller->id);
+    if (running == nullptr) {
+      return {grpc::StatusCode::RESOURCE_EXHAUSTED,
+              absl::StrCat(kMaxFollowersOfOne,
+                           " calls of this operator follow drift already; end one of them")};
+    }
     if (++followers_ > kMaxFollowers) {
       --followers_;
       return {grpc::StatusCode::RESOURCE_EXHAUSTED,
@@ -138,15 +146,26 @@ class AdminService final : public v1::Admin::Service {
     return absl::StrCat("dumpwarden.v1.Admin.", method);
   }
 
+  template <typename Call>
+  grpc::Status Run(const grpc::ServerContext& context, absl::string_view method, Call call) {
+    const absl::StatusOr<Caller> caller = parts_.authorizer.Authorize(context, MethodName(method));
+    if (!caller.ok()) return ToGrpc(caller.status());
+    const auto running = calls_.Begin(caller->id);
+    if (running == nullptr) {
+      return {grpc::StatusCode::RESOURCE_EXHAUSTED,
+              absl::StrCat(kMaxCallsOfOne,
+                           " calls of this operator run already; wait until one of them ends")};
+    }
+    return ToGrpc(call(*caller));
+  }
+
   template <typename Response, typename Call>
   grpc::Status Answer(const grpc::ServerContext& context, absl::string_view method,
                       Response& response, Call call) {
-    const absl::StatusOr<Caller> caller = parts_.authorizer.Authorize(context, MethodName(method));
-    if (!caller.ok()) return ToGrpc(caller.status());
-    absl::StatusOr<Response> answer = call(*caller);
-    if (!answer.ok()) return ToGrpc(answer.status());
-    response = *std::move(answer);
-    return grpc::Status::OK;
+    return Run(context, method, [&](const Caller& caller) -> absl::Status {
+      ASSIGN_OR_RETURN(response, call(caller));
+      return absl::OkStatus();
+    });
   }
 
   absl::StatusOr<v1::CreateTokenResponse> MakeToken(const v1::CreateTokenRequest& request,
@@ -223,6 +242,8 @@ class AdminService final : public v1::Admin::Service {
   }
 
   AdminParts parts_;
+  OperatorCalls calls_{kMaxCallsOfOne};
+  OperatorCalls following_{kMaxFollowersOfOne};
   std::atomic<int> followers_ = 0;
 };
 

@@ -19,6 +19,7 @@ namespace {
 constexpr std::size_t kMaxConfigBytes = 256 * 1024;
 constexpr std::int64_t kMaxSessions = 1'000'000;
 constexpr std::int64_t kMaxCheckInSeconds = 3600;
+constexpr std::int64_t kMaxMessagesPerSecond = 10'000;
 constexpr std::int64_t kMaxRetentionDays = 36500;
 constexpr std::int64_t kMaxWindowSeconds = 24 * 3600;
 
@@ -70,6 +71,9 @@ void ReadLimits(const yaml::Node& node, const Reading& reading, ServerConfig& co
   }
   if (const auto seconds = reader.TakeInteger("check-in-seconds", 1, kMaxCheckInSeconds)) {
     config.check_in_seconds = static_cast<std::uint32_t>(*seconds);
+  }
+  if (const auto messages = reader.TakeInteger("messages-per-second", 5, kMaxMessagesPerSecond)) {
+    config.messages_per_second = static_cast<int>(*messages);
   }
   if (const auto seconds =
           reader.TakeInteger("reconnect-window-max-seconds", 1, kMaxWindowSeconds)) {
@@ -172,6 +176,7 @@ std::string FormatServerConfig(const ServerConfig& config) {
       "ca: ", config.ca, "\n", "tls: { chain: ", config.tls_chain, ", key: ", config.tls_key,
       " }\n", "limits:\n", "  sessions: ", config.max_sessions, "\n",
       "  check-in-seconds: ", config.check_in_seconds, "\n",
+      "  messages-per-second: ", config.messages_per_second, "\n",
       "  reconnect-window-max-seconds: ", absl::ToInt64Seconds(config.reconnect_window_max), "\n",
       FormatRetention(config.retention));
 }

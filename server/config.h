@@ -28,6 +28,7 @@ struct ServerConfig {
   std::vector<std::string> names;  // of this server; the first is told to hosts and operators
   std::size_t max_sessions = 100'000;
   std::uint32_t check_in_seconds = 60;
+  int messages_per_second = 20;  // of one host
   absl::Duration reconnect_window_max = absl::Minutes(15);
   Retention retention;
 };

@@ -191,6 +191,7 @@ class Server {
     FleetOptions options;
     options.max_sessions = config_.max_sessions;
     options.check_in_seconds = config_.check_in_seconds;
+    options.messages_per_second = config_.messages_per_second;
     options.reconnect_window_max = config_.reconnect_window_max;
     options.on_drift = [this] { feed_.Wake(); };
     options.on_trouble = [this](const std::string& what, const std::string& why) {

@@ -97,11 +97,13 @@ constexpr absl::string_view kMayEndTheProcess = "core/base/failpoint.cc";
 const Names kMayCatch = {"core/base/yaml.cc", "agent/commands.cc", "server/main.cc",
                          "cli/commands.cc"};
 
-// Identity is the certificate and nothing else: nobody reads or sends metadata but the test that
-// proves that it changes nothing, and a call without a connection has no certificate.
+// Identity is the certificate and nothing else: nobody reads or sends metadata but the tests that
+// prove that they change nothing and have a limit, and a call without a connection has no
+// certificate.
 const Names kNotForIdentity = {"client_metadata(", "AddMetadata(", "InProcessChannel(",
                                "AuthMetadataProcessor"};
-const Names kMayTryIt = {"tests/end_to_end/identity_test.cc", "tests/layering_test.cc"};
+const Names kMayTryIt = {"tests/end_to_end/identity_test.cc", "tests/end_to_end/limits_test.cc",
+                         "tests/layering_test.cc"};
 
 const Folder* FolderOfFile(absl::string_view path) {
   const Folder* longest = nullptr;

@@ -62,6 +62,10 @@ mutant expired-token-works server/store/hosts.cc 'sqlite_store_test:enrollment_t
 mutant event-kept-twice server/store/reports.cc 'sqlite_store_test *' \
   'WHERE NOT EXISTS (SELECT 1 FROM drift_event WHERE host_id = ?1 AND sequence = ?3 AND ' \
   'WHERE NOT EXISTS (SELECT 1 FROM drift_event WHERE host_id = -1 AND sequence = ?3 AND '
+mutant rate-ignored server/fleet/pacing.cc 'rate_test *' \
+  'if (MayGoOn(session.host)) return' 'if (true) return'
+mutant rate-is-new-with-each-session server/fleet/fleet.cc 'rate_test *' \
+  'slots_.erase(host);' 'slots_.erase(host); spending_.erase(host);'
 mutant selector-ignored core/policy/merge.cc 'merge_test *' \
   'if (!Matches(in_force.policy.selector, facts)) continue;' ''
 mutant audit-policy-writes core/reconcile/plan.cc 'plan_golden_test:plan_test *' \

@@ -22,6 +22,7 @@ constexpr absl::Duration kShortestWindow = absl::Seconds(1);
 constexpr absl::Duration kPolicyGrace = absl::Seconds(30);
 constexpr int kMaxStreamsOfAHost = 4;
 constexpr char kTooManyStreams[] = "too many open sessions of this host";
+constexpr char kTooManyOpenings[] = "this host opens sessions or sends faster than it may";
 
 SharedMessage Serialize(const v1::ServerMessage& message) {
   return std::make_shared<const std::string>(message.SerializeAsString());
@@ -60,11 +61,15 @@ const char* RefusalOf(v1::Goodbye::Reason reason) {
 
 // --- Streams
 
-absl::Status SessionFleet::CheckRoom(HostId host) {
+absl::Status SessionFleet::CheckRoom(const HostRow& host) {
   std::lock_guard lock(mutex_);
-  const auto at = slots_.find(host);
+  if (!MayGoOn(host.id)) {
+    Refuse("rate", host.uuid, kTooManyOpenings);
+    return absl::ResourceExhaustedError(kTooManyOpenings);
+  }
+  const auto at = slots_.find(host.id);
   if (at == slots_.end() || at->second.streams < kMaxStreamsOfAHost) return absl::OkStatus();
-  Refuse("streams", at->second.uuid, kTooManyStreams);
+  Refuse("streams", host.uuid, kTooManyStreams);
   return absl::ResourceExhaustedError(kTooManyStreams);
 }
 
@@ -79,6 +84,7 @@ SessionId SessionFleet::OnOpened(const HostRow& host, absl::Time expires, Sessio
                    host.policy_digest};
   }
   ++slot.streams;
+  Spend(host.id, kOpeningCost);
   auto session = std::make_unique<FleetSession>();
   session->id = ++last_id_;
   session->host = host.id;
@@ -191,6 +197,7 @@ void SessionFleet::OnMessage(SessionId id, v1::AgentMessage message) {
     HostSlot& slot = slots_.at(session->host);
     slot.heard = clock_.Now();
     slot.touch_due = true;
+    Spend(session->host, CostOf(message.ByteSizeLong()));
   }
   switch (message.message_case()) {
     case v1::AgentMessage::kHello:
@@ -209,7 +216,8 @@ void SessionFleet::OnMessage(SessionId id, v1::AgentMessage message) {
     case v1::AgentMessage::kOrderEvent:
     case v1::AgentMessage::kChallenge:
     case v1::AgentMessage::MESSAGE_NOT_SET:
-      return session->out->ReadNext();  // of a newer agent: not asked for, not harmful
+      std::lock_guard lock(mutex_);  // of a newer agent: not asked for, not harmful
+      return ReadNext(*session);
   }
 }
 
@@ -291,7 +299,7 @@ void SessionFleet::Welcome(FleetSession& session, HostSlot& slot) {
   if (!welcome.want_full()) Confirm(slot, hello.policy_digest);
   session.out->Send(Serialize(message));
   session.out->SendLatest(policies_->set);
-  session.out->ReadNext();
+  ReadNext(session);
 }
 
 void SessionFleet::OnProbeReply(FleetSession& session, const v1::ProbeReply& reply) {
@@ -304,7 +312,7 @@ void SessionFleet::OnProbeReply(FleetSession& session, const v1::ProbeReply& rep
     const bool asked = !slot.probe_nonce.empty() && reply.nonce() == slot.probe_nonce;
     if (!asked || newer == nullptr) {
       if (asked) slot.probe_nonce.clear();
-      return session.out->ReadNext();
+      return ReadNext(session);
     }
     // A process closes its stream before it dials: who answers here is not who came there.
     constexpr absl::string_view kWhy = "two live hosts use this identity; enrol each anew";
@@ -334,7 +342,7 @@ void SessionFleet::OnPolicyRequest(FleetSession& session, const v1::PolicyReques
     const auto at = policies_->documents.find(digest);
     if (at != policies_->documents.end()) session.out->Send(at->second);
   }
-  session.out->ReadNext();
+  ReadNext(session);
 }
 
 // --- Policies and time
@@ -347,7 +355,13 @@ void SessionFleet::Trouble(absl::string_view what, const absl::Status& status) {
 // Under mutex_; said by Tick, because whoever hears of it may call the store.
 void SessionFleet::Refuse(absl::string_view word, const std::string& host,
                           absl::string_view detail) {
-  if (options_.on_refused) refused_.push_back({std::string(word), host, std::string(detail)});
+  if (!options_.on_refused) return;
+  // A flood takes no more room than its first.
+  if (!refused_.empty() && refused_.back().word == word && refused_.back().host == host) {
+    ++refused_.back().times;
+    return;
+  }
+  refused_.push_back({std::string(word), host, std::string(detail)});
 }
 
 void SessionFleet::SayRefused() {
@@ -356,7 +370,11 @@ void SessionFleet::SayRefused() {
     std::lock_guard lock(mutex_);
     refused.swap(refused_);
   }
-  for (const TurnedAway& one : refused) options_.on_refused(one.word, one.host, one.detail);
+  for (const TurnedAway& one : refused) {
+    for (std::uint64_t i = 0; i < one.times; ++i) {
+      options_.on_refused(one.word, one.host, one.detail);
+    }
+  }
 }
 
 PolicyStanding SessionFleet::StandingOf(const HostRow& host) {
@@ -412,6 +430,7 @@ void SessionFleet::Tick() {
   {
     std::lock_guard lock(mutex_);
     for (auto& [id, session] : sessions_) TickSession(*session);
+    TickPacing();
     // What waited is older.
     for (const auto& [host, touch] : departed_) touches.push_back(touch);
     departed_.clear();

@@ -55,8 +55,9 @@ enum class PolicyStanding {
 class Fleet {
  public:
   virtual ~Fleet() = default;
-  // kResourceExhausted when the host has as many streams as it may: such a one is not even opened.
-  virtual absl::Status CheckRoom(HostId host) = 0;
+  // kResourceExhausted when the host has as many streams as it may, or opens or sends too fast:
+  // such a one is not even opened.
+  virtual absl::Status CheckRoom(const HostRow& host) = 0;
   // A stream of an authenticated host begins; it ends when its certificate expires.  `out` outlives
   // OnClosed.  The caller starts the first read, unless it was closed at once; every later one
   // follows a ReadNext.
@@ -68,7 +69,7 @@ class Fleet {
   virtual void OnClosed(SessionId session) = 0;
   // Policies in the store changed: push them to everybody.  The number of live sessions.
   virtual std::uint32_t PoliciesChanged() = 0;
-  // Every second or so: probe deadlines, batched liveness.
+  // Every second or so: probe deadlines, batched liveness, reads that were put off.
   virtual void Tick() = 0;
   virtual bool IsConnected(HostId host) const = 0;
   // When a connected host was last heard; nullopt when it is not connected.
@@ -82,13 +83,14 @@ class Fleet {
 struct FleetOptions {
   std::size_t max_sessions = 100'000;
   std::uint32_t check_in_seconds = 60;
+  int messages_per_second = 20;  // of one host, see rate.h
   absl::Duration reconnect_window_max = absl::Minutes(15);
   std::function<void()> on_drift;  // drift events were committed
   // For the log: "keep a report" and why not.  `what` is of a fixed set.  As often as it happens.
   std::function<void(const std::string& what, const std::string& why)> on_trouble;
   // For the log: a host was turned away, or what it says is not taken; `word` is of a fixed set:
-  // protocol, quarantined, revoked, streams, full, facts, newer-policy.  As often as it happens,
-  // from Tick.
+  // protocol, quarantined, revoked, streams, full, facts, newer-policy, rate.  As often as it
+  // happens, from Tick.
   std::function<void(const std::string& word, const std::string& host, const std::string& detail)>
       on_refused;
 };

@@ -63,7 +63,7 @@ void SessionFleet::OnCheckIn(FleetSession& session, const v1::CheckIn& check_in)
   if (same) Confirm(slot, check_in.policy_digest());
   session.out->Send(AckOf(stored, !same));
   if (check_in.policy_digest() != policies_->digest) session.out->SendLatest(policies_->set);
-  session.out->ReadNext();
+  ReadNext(session);
 }
 
 // The host can do nothing about them, and still has reports to give: the session goes on.
@@ -73,7 +73,7 @@ void SessionFleet::RefuseFacts(FleetSession& session, const absl::Status& why) {
   v1::ServerMessage message;
   message.mutable_notice()->set_message(what);
   session.out->Send(std::make_shared<const std::string>(message.SerializeAsString()));
-  session.out->ReadNext();
+  ReadNext(session);
 }
 
 void SessionFleet::OnFacts(FleetSession& session, v1::Facts facts) {
@@ -84,7 +84,7 @@ void SessionFleet::OnFacts(FleetSession& session, v1::Facts facts) {
     std::lock_guard lock(mutex_);
     if (session.phase != SessionPhase::kLive) return;
     if (!fits.ok()) return RefuseFacts(session, fits);
-    if (slots_.at(session.host).stored.facts_digest == digest) return session.out->ReadNext();
+    if (slots_.at(session.host).stored.facts_digest == digest) return ReadNext(session);
     ++commits_;
   }
   store_.CommitFacts(session.host, std::move(facts), digest,
@@ -102,7 +102,7 @@ void SessionFleet::OnFactsCommitted(SessionId id, HostId host, const std::string
   }
   if (FleetSession* session = FindIn(SessionPhase::kLive, id)) {
     if (status.ok()) {
-      session->out->ReadNext();
+      ReadNext(*session);
     } else {
       Close(*session, v1::Goodbye::REASON_DRAIN, "the server cannot write its store");
     }
@@ -139,7 +139,7 @@ void SessionFleet::OnReport(FleetSession& session, v1::Report report) {
                  "differently: upgrade the older of the two");
   }
   session.out->Send(AckOf(stored, true));
-  session.out->ReadNext();
+  ReadNext(session);
 }
 
 // Of a host whose state was restored: from the number it learns that it must begin an epoch.
@@ -147,7 +147,7 @@ void SessionFleet::AnswerOutOfTurn(FleetSession& session, const StoredDigests& s
   std::lock_guard lock(mutex_);
   if (session.phase != SessionPhase::kLive) return;
   session.out->Send(AckOf(stored, true));
-  session.out->ReadNext();
+  ReadNext(session);
 }
 
 absl::StatusOr<HostState> SessionFleet::StateAfter(const FleetSession& session,
@@ -209,7 +209,7 @@ void SessionFleet::OnReportCommitted(SessionId id, HostId host, const StoredDige
   if (FleetSession* session = FindIn(SessionPhase::kLive, id)) {
     if (status.ok()) {
       session->out->Send(AckOf(now, false));
-      session->out->ReadNext();
+      ReadNext(*session);
     } else {
       Close(*session, v1::Goodbye::REASON_DRAIN, "the server cannot write its store");
     }
@@ -235,7 +235,7 @@ void SessionFleet::OnReportRefused(SessionId id, HostId host, const StoredDigest
     if (FleetSession* session = FindIn(SessionPhase::kLive, id)) {
       const bool events_differ = stored.epoch != now.epoch || stored.sequence < now.sequence;
       session->out->Send(AckOf(events_differ ? now : stored, true));
-      session->out->ReadNext();
+      ReadNext(*session);
     }
   } else if (FleetSession* session = FindIn(SessionPhase::kLive, id)) {
     Close(*session, v1::Goodbye::REASON_DRAIN, "the server cannot read its store");

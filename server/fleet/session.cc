@@ -187,7 +187,7 @@ class SessionService final
     const absl::StatusOr<Caller> caller = authorizer_.Authorize(*context, kMethod);
     // gRPC deletes neither: each does it itself in OnDone.
     if (!caller.ok()) return std::make_unique<RefusedStream>(caller.status()).release();
-    const absl::Status room = fleet_.CheckRoom(caller->host->id);
+    const absl::Status room = fleet_.CheckRoom(*caller->host);
     if (!room.ok()) return std::make_unique<RefusedStream>(room).release();
     return std::make_unique<HostStream>(fleet_, *caller, *context).release();
   }

@@ -20,6 +20,7 @@
 #include "core/reconcile/state_digest.h"
 #include "server/fleet/fleet.h"
 #include "server/fleet/policy_push.h"
+#include "server/fleet/rate.h"
 
 namespace dumpwarden {
 
@@ -51,6 +52,7 @@ struct FleetSession {
   absl::Time expires;  // the certificate
   SessionPhase phase = SessionPhase::kAwaitsHello;
   absl::Duration since;  // monotonic: when the phase began
+  bool paced = false;    // its next read waits until the host sends less
   Greeting hello;
 };
 
@@ -77,6 +79,7 @@ struct TurnedAway {
   std::string word;
   std::string host;
   std::string detail;
+  std::uint64_t times = 1;  // in a row
 };
 
 class SessionFleet final : public Fleet {
@@ -90,7 +93,7 @@ class SessionFleet final : public Fleet {
     idle_.wait(lock, [this] { return commits_ == 0; });
   }
 
-  absl::Status CheckRoom(HostId host) override;
+  absl::Status CheckRoom(const HostRow& host) override;
   SessionId OnOpened(const HostRow& host, absl::Time expires, SessionOut& out) override;
   void OnMessage(SessionId id, v1::AgentMessage message) override;
   void OnGarbage(SessionId id, absl::string_view why) override;
@@ -142,6 +145,10 @@ class SessionFleet final : public Fleet {
   void Welcome(FleetSession& session, HostSlot& slot);
   void Probe(FleetSession& live, HostSlot& slot);
   void Replace(HostSlot& slot);
+  void Spend(HostId host, int cost);
+  bool MayGoOn(HostId host) const;
+  void ReadNext(FleetSession& session);
+  void TickPacing();
   void TickSession(FleetSession& session);
   void TickSlot(HostId host, HostSlot& slot, Touches& touches);
   void KeepForLater(const HostTouch& touch);
@@ -165,6 +172,7 @@ class SessionFleet final : public Fleet {
   std::unordered_map<HostId, HostSlot> slots_;
   // Heard, gone (or the store failed), and not yet told to the store: one a host.
   std::map<HostId, HostTouch> departed_;
+  std::unordered_map<HostId, Spending> spending_;  // of the last seconds
   std::vector<TurnedAway> refused_;
 };
 

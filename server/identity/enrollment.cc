@@ -106,7 +106,10 @@ void FailureLimit::Count(const std::string& address) {
 }
 
 void FailureLimit::Forget() {
-  const absl::Duration oldest = clock_.Monotonic() - absl::Minutes(1);
+  const absl::Duration now = clock_.Monotonic();
+  if (now - forgot_ < absl::Seconds(1)) return;  // a full table is long
+  forgot_ = now;
+  const absl::Duration oldest = now - absl::Minutes(1);
   for (auto at = failures_.begin(); at != failures_.end();) {
     while (!at->second.empty() && at->second.front() <= oldest) at->second.pop_front();
     at = at->second.empty() ? failures_.erase(at) : std::next(at);

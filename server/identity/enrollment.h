@@ -39,6 +39,7 @@ class FailureLimit {
   const Clock& clock_;
   std::mutex mutex_;
   std::map<std::string, std::deque<absl::Duration>> failures_;
+  absl::Duration forgot_ = -absl::InfiniteDuration();
 };
 
 // Whom failures are counted of: "ipv4:192.0.2.7:41234" -> "ipv4:192.0.2.7", and

@@ -38,6 +38,7 @@ class Server {
   const std::string& folder() const { return folder_; }
   std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
   std::string Err() const { return process_->Err(); }
+  pid_t pid() const { return process_->pid(); }
 
  private:
   TempFolder temp_;

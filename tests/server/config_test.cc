@@ -19,7 +19,7 @@ names: [dumpwarden.corp.example, 192.0.2.1]
 store: store.db
 ca: /etc/dumpwarden/ca
 tls: { chain: tls/server.crt, key: server.key }
-limits: { sessions: 10, check-in-seconds: 5, reconnect-window-max-seconds: 60 }
+limits: { sessions: 10, check-in-seconds: 5, messages-per-second: 7, reconnect-window-max-seconds: 60 }
 retention: { tokens-days: 30, policy-versions-days: 365, drift-days: 400, audit-days: 3650 }
 )";
 
@@ -42,6 +42,7 @@ TEST(ServerConfig, ReadsEveryKeyAndResolvesPathsFromTheFile) {
   EXPECT_EQ(config.tls_key, "/srv/dw/server.key");
   EXPECT_EQ(config.max_sessions, 10u);
   EXPECT_EQ(config.check_in_seconds, 5u);
+  EXPECT_EQ(config.messages_per_second, 7);
   EXPECT_EQ(config.reconnect_window_max, absl::Minutes(1));
   EXPECT_EQ(config.retention.tokens, absl::Hours(30 * 24));
   EXPECT_EQ(config.retention.policy_versions, absl::Hours(365 * 24));
@@ -80,6 +81,9 @@ TEST(ServerConfig, SaysWhereAndWhatIsWrong) {
       {"a name that is none", With("192.0.2.1", "'a b'"), "s.yaml:3:34"},
       {"a limit in hex", With("sessions: 10", "sessions: 0x10"), "limits.sessions"},
       {"a limit out of range", With("check-in-seconds: 5", "check-in-seconds: 0"), "check-in"},
+      {"a rate of nothing", With("messages-per-second: 7", "messages-per-second: 4"), "5 to 10000"},
+      {"a rate that is none", With("messages-per-second: 7", "messages-per-second: 10001"),
+       "limits.messages-per-second"},
       {"a section that is a word", With("{ chain: tls/server.crt, key: server.key }", "x"), "tls"},
       {"nothing at all", "", "the file is empty"},
       {"a second document", std::string(kGood) + "---\na: b\n", "document"},

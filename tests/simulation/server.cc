@@ -171,7 +171,7 @@ void Server::Restart() {
 absl::StatusOr<SessionId> Server::Accept(const std::string& uuid, SessionOut& out) {
   absl::StatusOr<HostRow> row = store().FindHost(uuid);
   if (!row.ok()) return absl::UnavailableError(row.status().message());
-  if (absl::Status room = fleet_->CheckRoom(row->id); !room.ok()) return room;
+  if (absl::Status room = fleet_->CheckRoom(*row); !room.ok()) return room;
   return fleet_->OnOpened(*row, absl::InfiniteFuture(), out);
 }
 

@@ -51,6 +51,7 @@ class Process {
   // Exit code as in Finished; -1 when it still runs after `limit`.
   int Wait(absl::Duration limit = absl::Seconds(60));
   bool Running();
+  pid_t pid() const { return pid_; }
   std::string Out() const;
   std::string Err() const;
 

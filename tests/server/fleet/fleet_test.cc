@@ -763,13 +763,13 @@ TEST_F(FleetTest, HasNoRoomForAFifthStreamOfAHost) {
   std::vector<std::unique_ptr<FakeStream>> streams;
   SessionId last = 0;
   for (int i = 0; i < 4; ++i) {
-    EXPECT_THAT(fleet_->CheckRoom(host_.id), IsOk());
+    EXPECT_THAT(fleet_->CheckRoom(host_), IsOk());
     last = Open(Row(), *streams.emplace_back(std::make_unique<FakeStream>()));
   }
-  EXPECT_THAT(fleet_->CheckRoom(host_.id),
+  EXPECT_THAT(fleet_->CheckRoom(host_),
               StatusIs(absl::StatusCode::kResourceExhausted, testing::HasSubstr("too many")));
   fleet_->OnClosed(last);
-  EXPECT_THAT(fleet_->CheckRoom(host_.id), IsOk());
+  EXPECT_THAT(fleet_->CheckRoom(host_), IsOk());
 }
 
 TEST_F(FleetTest, LimitsStreamsOfAHostAndOfAll) {

@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: Apache-2.0
+// What only the wire shows of the limits: at each, one above it, and a hundred
+// times above.  Whoever is over one is told so; others go on as before.
+#include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "dumpwarden/v1/admin.grpc.pb.h"
+#include "dumpwarden/v1/enrollment.grpc.pb.h"
+#include "platform/system.h"
+#include "server/identity/authority.h"
+#include "tests/end_to_end/fleet.h"
+#include "tests/support/bare_session.h"
+#include "tests/support/status_matchers.h"
+
+namespace dumpwarden {
+namespace {
+
+using testing::HasSubstr;
+using Code = grpc::StatusCode;
+
+// As large as asked, by a field that nobody knows.
+template <typename Message>
+Message Padded(Message message, std::size_t bytes) {
+  auto* unknown = message.GetReflection()->MutableUnknownFields(&message);
+  unknown->AddLengthDelimited(15000, std::string(bytes, 'x'));
+  while (message.ByteSizeLong() > bytes) {
+    unknown->mutable_field(0)->mutable_length_delimited()->pop_back();
+  }
+  EXPECT_EQ(message.ByteSizeLong(), bytes);
+  return message;
+}
+
+// A sanitizer keeps what was freed for a while: memory says nothing then.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kMemoryTells = false;
+#else
+constexpr bool kMemoryTells = true;
+#endif
+
+std::int64_t PeakMib(const Server& server) {
+  const std::string status = ReadAll(absl::StrCat("/proc/", server.pid(), "/status"));
+  const std::size_t at = status.find("VmHWM:");
+  std::int64_t kib = 0;
+  const std::vector<std::string> words =
+      absl::StrSplit(status.substr(at), absl::ByAnyChar(" \t\n"), absl::SkipEmpty());
+  EXPECT_TRUE(words.size() > 1 && absl::SimpleAtoi(words[1], &kib)) << status;
+  return kib / 1024;
+}
+
+std::shared_ptr<grpc::Channel> Dial(const Server& server, const Host& host) {
+  return DialWith(server.address(), host.File("data/identity"));
+}
+
+class LimitsOnTheWire : public testing::Test {
+ protected:
+  void SetUp() override {
+    server_.Start();
+    ASSERT_EQ(host_.Enroll(server_.CreateToken()).exit_code, 0);
+    ASSERT_EQ(other_.Enroll(server_.CreateToken()).exit_code, 0);
+    others_ = std::make_unique<BareSession>(Dial(server_, other_));
+    ASSERT_TRUE(others_->Join());
+  }
+  // Another host's session, from before.
+  void ExpectOthersGoOn() {
+    ASSERT_TRUE(others_->Write(BareReport(++others_reports_)));
+    EXPECT_TRUE(others_->AwaitAck(others_reports_));
+  }
+
+  Server server_;
+  Host host_{"web-01"};
+  Host other_{"web-02"};
+  std::unique_ptr<BareSession> others_;
+  std::uint64_t others_reports_ = 0;
+};
+
+TEST_F(LimitsOnTheWire, MessageOfAHostHasAtMostOneMebibyte) {
+  constexpr std::size_t kMebibyte = 1024 * 1024;
+  const struct {
+    const char* why;
+    std::size_t bytes;
+    bool taken;
+    const char* goodbye;  // nullptr: the stream just ends
+  } cases[] = {
+      {"at the limit", kMebibyte, true, nullptr},
+      {"one above", kMebibyte + 1, false, "more than 1 MiB"},
+      {"more than the listener takes", 5 * kMebibyte + 1, false, nullptr},
+      {"a hundred times", 100 * kMebibyte, false, nullptr},
+  };
+  std::uint64_t reports = 0;
+  for (const auto& test : cases) {
+    SCOPED_TRACE(test.why);
+    BareSession session(Dial(server_, host_));
+    ASSERT_TRUE(session.Join());
+    session.Write(Padded(v1::AgentMessage(), test.bytes));
+    if (test.taken) {
+      ASSERT_TRUE(session.Write(BareReport(++reports)));
+      EXPECT_TRUE(session.AwaitAck(reports));
+      continue;
+    }
+    std::string goodbye;
+    for (v1::ServerMessage answer; session.Read(answer);) {
+      if (answer.has_goodbye()) goodbye = answer.goodbye().message();
+    }
+    EXPECT_THAT(goodbye, HasSubstr(test.goodbye == nullptr ? "" : test.goodbye));
+    ExpectOthersGoOn();
+  }
+  if (kMemoryTells) {
+    EXPECT_LT(PeakMib(server_), 256);
+  }
+}
+
+TEST_F(LimitsOnTheWire, MetadataHaveAtMostEightKibibytes) {
+  const struct {
+    const char* why;
+    std::size_t bytes;
+    bool taken;
+  } cases[] = {
+      {"below, with what gRPC adds", 7 * 1024, true},
+      {"above, with what gRPC adds", 8 * 1024, false},
+      {"a hundred times", 800 * 1024, false},
+  };
+  for (const auto& test : cases) {
+    SCOPED_TRACE(test.why);
+    auto stub = v1::AgentSession::NewStub(Dial(server_, host_));
+    grpc::ClientContext context;
+    context.AddMetadata("x-much", std::string(test.bytes, 'x'));
+    auto stream = stub->Session(&context);
+    v1::AgentMessage hello;
+    hello.mutable_hello()->set_protocol_min(1);
+    hello.mutable_hello()->set_protocol_max(1);
+    hello.mutable_hello()->set_instance("much");
+    stream->Write(hello);
+    v1::ServerMessage answer;
+    EXPECT_EQ(stream->Read(&answer), test.taken);
+    context.TryCancel();
+    stream->Finish();
+    ExpectOthersGoOn();
+  }
+}
+
+TEST_F(LimitsOnTheWire, EnrolmentHasAtMost64Kibibytes) {
+  constexpr std::size_t kLimit = 64 * 1024;
+  const Json token = server_.CreateToken();
+  grpc::SslCredentialsOptions options;
+  options.pem_root_certs = ReadAll(server_.folder() + "/operators/admin/ca.crt");
+  const struct {
+    const char* why;
+    std::size_t bytes;
+    Code verdict;
+  } cases[] = {
+      {"at the limit: read, and refused for what it says", kLimit, Code::INVALID_ARGUMENT},
+      {"one above", kLimit + 1, Code::RESOURCE_EXHAUSTED},
+      {"a hundred times", 100 * kLimit, Code::RESOURCE_EXHAUSTED},
+  };
+  for (const auto& test : cases) {
+    SCOPED_TRACE(test.why);
+    auto stub = v1::Enrollment::NewStub(
+        grpc::CreateChannel(token["address"].get<std::string>(), grpc::SslCredentials(options)));
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+    v1::EnrollResponse response;
+    const grpc::Status done =
+        stub->Enroll(&context, Padded(v1::EnrollRequest(), test.bytes), &response);
+    EXPECT_EQ(done.error_code(), test.verdict) << done.error_message();
+  }
+  EXPECT_EQ(server_.CtlJson({"host", "list"}).size(), 2u) << "nobody came in";
+  ExpectOthersGoOn();
+}
+
+// One that follows drift, and is known to: the server has answered.
+class Follower {
+ public:
+  explicit Follower(v1::Admin::Stub& stub) : stream_(stub.FollowDrift(&context_, {})) {
+    stream_->WaitForInitialMetadata();
+  }
+  ~Follower() { End(); }
+  grpc::Status End() {
+    context_.TryCancel();
+    if (ended_) return {};
+    ended_ = true;
+    return stream_->Finish();
+  }
+  // Of one that was turned away.
+  grpc::Status Verdict() {
+    ended_ = true;
+    return stream_->Finish();
+  }
+
+ private:
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReader<v1::Drift>> stream_;
+  bool ended_ = false;
+};
+
+// As `admin`, but with a name of its own.
+std::shared_ptr<grpc::Channel> DialAsOperator(const Server& server, const std::string& name) {
+  const auto vfs = MakeSystemVfs();
+  const auto random = MakeSystemRandom();
+  auto authority = Authority::Open(*vfs, *random, server.folder() + "/ca");
+  EXPECT_THAT(authority, IsOk());
+  auto key = MakeKey();
+  auto issued = (*authority)->IssueOperator(**key, name, absl::Now(), absl::Hours(1));
+  EXPECT_THAT(issued, IsOk());
+  TempFolder folder;
+  WriteAll(folder.File("ca.crt"), (*authority)->root_pem());
+  WriteAll(folder.File("tls.crt"), issued->chain_pem);
+  WriteAll(folder.File("tls.key"), *PrivateKeyPem(**key));
+  return DialWith(server.address(), folder.File("."));
+}
+
+TEST_F(LimitsOnTheWire, OperatorHasAtMostEightFollowersAndOthersHaveTheirs) {
+  auto alice = v1::Admin::NewStub(DialAsOperator(server_, "alice"));
+  auto bob = v1::Admin::NewStub(DialAsOperator(server_, "bob"));
+  std::vector<std::unique_ptr<Follower>> followers;
+  for (int i = 0; i < 8; ++i) followers.push_back(std::make_unique<Follower>(*alice));
+  for (int i = 8; i < 800; ++i) {
+    Follower refused(*alice);
+    const grpc::Status verdict = refused.Verdict();
+    ASSERT_EQ(verdict.error_code(), Code::RESOURCE_EXHAUSTED) << verdict.error_message();
+    ASSERT_THAT(verdict.error_message(), HasSubstr("of this operator"));
+  }
+  Follower of_bob(*bob);
+  EXPECT_EQ(of_bob.End().error_code(), Code::CANCELLED) << "it was let in";
+  grpc::ClientContext context;
+  v1::ListHostsResponse hosts;
+  EXPECT_TRUE(alice->ListHosts(&context, {}, &hosts).ok()) << "what does not last is no follower";
+  ExpectOthersGoOn();
+}
+
+TEST_F(LimitsOnTheWire, MessageOfAnOperatorHasAtMostFiveMebibytes) {
+  auto admin =
+      v1::Admin::NewStub(DialWith(server_.address(), server_.folder() + "/operators/admin"));
+  constexpr std::size_t kLimit = 5 * 1024 * 1024;
+  const struct {
+    std::size_t bytes;
+    Code verdict;  // a request without policies, when it is read
+  } cases[] = {{kLimit, Code::INVALID_ARGUMENT},
+               {kLimit + 1, Code::RESOURCE_EXHAUSTED},
+               {20 * kLimit, Code::RESOURCE_EXHAUSTED}};
+  for (const auto& test : cases) {
+    SCOPED_TRACE(test.bytes);
+    grpc::ClientContext context;
+    v1::ApplyPoliciesResponse response;
+    const grpc::Status done =
+        admin->ApplyPolicies(&context, Padded(v1::ApplyPoliciesRequest(), test.bytes), &response);
+    EXPECT_EQ(done.error_code(), test.verdict) << done.error_message();
+    ExpectOthersGoOn();
+  }
+}
+
+bool AuditHasRate(const Server& server) {
+  for (const Json& row : server.CtlJson({"audit", "list"})) {
+    if (row["action"] == "session.refused" && row["object"] == "rate") return true;
+  }
+  return false;
+}
+
+TEST_F(LimitsOnTheWire, StormOfReconnectsIsRefusedAndRecorded) {
+  const auto channel = Dial(server_, host_);
+  int joined = 0;
+  int refused = 0;
+  for (int i = 0; i < 400; ++i) {
+    BareSession session(channel);
+    if (session.Join()) {
+      ++joined;
+      continue;
+    }
+    const grpc::Status end = session.Finish();
+    ASSERT_EQ(end.error_code(), Code::RESOURCE_EXHAUSTED) << end.error_message();
+    ++refused;
+  }
+  EXPECT_GE(joined, 30) << "ten seconds' worth at once";
+  EXPECT_GT(refused, 0);
+  ExpectOthersGoOn();
+  EXPECT_TRUE(Eventually([&] { return AuditHasRate(server_); }));
+}
+
+TEST(TokenFile, HasAtMost4096Bytes) {
+  TempFolder folder;
+  WriteAll(folder.File("agent.yaml"), "registry: reg:host.reg\ndata: data\n");
+  for (const std::size_t bytes : {4096u, 4097u, 409'600u}) {
+    SCOPED_TRACE(bytes);
+    WriteAll(folder.File("token"), "x" + std::string(bytes - 1, '\n'));
+    const Finished done =
+        RunProgram({Program("dumpwarden-agent"), "enroll", "--config", folder.File("agent.yaml"),
+                    "--server", "127.0.0.1:1", "--token-file", folder.File("token")});
+    EXPECT_NE(done.exit_code, 0);
+    const auto too_large = HasSubstr("larger than the 4096 bytes");
+    if (bytes == 4096) {
+      EXPECT_THAT(done.err, testing::Not(too_large)) << "it is read, and no token";
+      EXPECT_THAT(done.err, HasSubstr("token"));
+    } else {
+      EXPECT_THAT(done.err, too_large);
+    }
+  }
+}
+
+constexpr char kKernelDumps[] =
+    "apiVersion: dumpwarden/v1\n"
+    "kind: DumpPolicy\n"
+    "metadata: { name: kernel-dumps }\n"
+    "spec: { settings: { dump.type: kernel, dump.auto-reboot: on } }\n";
+
+// How many drifts of a setting the server was told of a host, compacted ones included.
+int DriftsOf(const Server& server, const Host& host) {
+  int drifts = 0;
+  for (const Json& drift : server.CtlJson({"drift", "list", "--limit", "10000"})) {
+    if (drift["setting"] == "dump.auto-reboot" && drift.dump().find(host.Id()) != std::string::npos)
+      ++drifts;
+  }
+  return drifts;
+}
+
+// Writes 2,000 reports as fast as the server reads them; the Acks are read too.
+class FloodOf2000 {
+ public:
+  explicit FloodOf2000(BareSession& session) : session_(session) {
+    writer_ = std::thread([this] {
+      for (std::uint64_t n = 1; n <= 2000 && session_.Write(BareReport(n)); ++n) written_ = n;
+    });
+    reader_ = std::thread([this] {
+      for (v1::ServerMessage answer; session_.Read(answer);) {
+        if (answer.has_ack()) acknowledged_ = answer.ack().sequence();
+      }
+    });
+  }
+  ~FloodOf2000() { Stop(); }
+  void Stop() {
+    session_.Cancel();
+    if (writer_.joinable()) writer_.join();
+    if (reader_.joinable()) reader_.join();
+  }
+  std::uint64_t written() const { return written_; }
+  std::uint64_t acknowledged() const { return acknowledged_; }
+
+ private:
+  BareSession& session_;
+  std::atomic<std::uint64_t> written_ = 0;
+  std::atomic<std::uint64_t> acknowledged_ = 0;
+  std::thread writer_;
+  std::thread reader_;
+};
+
+TEST(Flood, OfOneHostDelaysNoOtherAndTakesNoMemory) {
+  Server server;
+  server.Start();
+  server.Apply(kKernelDumps);
+  Host flooder("flooder");
+  ASSERT_EQ(flooder.Enroll(server.CreateToken()).exit_code, 0);
+  std::vector<std::unique_ptr<Host>> hosts;
+  for (int i = 0; i < 4; ++i) {
+    hosts.push_back(std::make_unique<Host>(absl::StrCat("web-", i)));
+    hosts.back()->Join(server);
+    ASSERT_TRUE(
+        Eventually([&] { return hosts.back()->Value("CrashDumpEnabled") == "dword:00000002"; }));
+  }
+  const std::int64_t before = PeakMib(server);
+  BareSession session(Dial(server, flooder));
+  ASSERT_TRUE(session.Join());
+  FloodOf2000 flood(session);
+  ASSERT_TRUE(Eventually([&] { return AuditHasRate(server); })) << "it was never too fast";
+  for (int round = 1; round <= 3; ++round) {
+    for (const auto& host : hosts) host->Set("AutoReboot", "dword:00000000");
+    for (const auto& host : hosts) {
+      ASSERT_TRUE(Eventually([&] { return DriftsOf(server, *host) >= round; })) << round;
+      ASSERT_TRUE(Eventually([&] { return host->Value("AutoReboot") == "dword:00000001"; }));
+    }
+  }
+  const std::uint64_t acknowledged = flood.acknowledged();
+  EXPECT_GE(acknowledged, 150u) << "it is read, if slowly";
+  EXPECT_LT(acknowledged, 2000u) << "the others were to report while it lasts";
+  ASSERT_TRUE(Eventually([&] { return flood.acknowledged() > acknowledged; })) << "it goes on";
+  flood.Stop();
+  if (kMemoryTells) {
+    EXPECT_LE(PeakMib(server) - before, 64);
+  }
+}
+
+}  // namespace
+}  // namespace dumpwarden
