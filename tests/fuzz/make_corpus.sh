@@ -18,7 +18,22 @@ frame() {  # type, text
   rm "$bytes"
 }
 
-mkdir -p "$CORPUS"/{agent_files,agent_wire,dumpctl_config,hive,policy,reg_file,server_config,server_wire}
+# A call of an operator, or an enrolment: the method's number in admin_wire_fuzz.cc before the request.
+call() {  # method, type, text
+  local bytes size
+  bytes=$(mktemp)
+  # shellcheck disable=SC2059
+  printf "\\x$(printf %02x "$1")" >"$bytes"
+  protoc --proto_path=proto --encode="dumpwarden.v1.$2" dumpwarden/v1/admin.proto dumpwarden/v1/enrollment.proto \
+    <<<"$3" >>"$bytes"
+  size=$(stat -c %s "$bytes")
+  # shellcheck disable=SC2059
+  printf "\\x$(printf %02x $((size % 256)))\\x$(printf %02x $((size / 256)))"
+  cat "$bytes"
+  rm "$bytes"
+}
+
+mkdir -p "$CORPUS"/{admin_wire,agent_files,agent_wire,dumpctl_config,hive,policy,reg_file,server_config,server_wire}
 cp policies/*.yaml "$CORPUS/policy/"
 cp deploy/quickstart/*.reg "$CORPUS/reg_file/"
 iconv -f UTF-8 -t UTF-16LE deploy/quickstart/sql-01.reg >"$CORPUS/reg_file/utf16.reg"
@@ -66,3 +81,20 @@ event="events { sequence: 1 kind: KIND_DRIFTED setting: 'dump.type' mode: MODE_E
   frame AgentMessage "policy_request { digests: 'x' }"
   frame AgentMessage "probe_reply { nonce: 'n' instance: 'i' }"
 } >"$CORPUS/server_wire/session"
+{
+  call 0 ApplyPoliciesRequest "policies { file: 'servers.yaml' yaml: \"$yaml\" }"
+  call 4 PlanPoliciesRequest "policies { file: 'servers.yaml' yaml: \"$yaml\" }"
+  call 5 PlanPoliciesRequest "policies { file: 'servers.yaml' yaml: \"$yaml\" }"
+  call 2 ListPoliciesRequest ""
+  call 3 GetPolicyRequest "name: 'servers' version: 1"
+  call 1 DeletePolicyRequest "name: 'servers' dry_run: true"
+} >"$CORPUS/admin_wire/policies"
+{
+  call 6 ListHostsRequest "label_selector: 'role=sql' state: 'drifted'"
+  call 7 GetHostRequest "host: 'host-1'"
+  call 8 ExplainHostRequest "host: 'host-1' setting: 'dump.type'"
+  call 9 SummarizeComplianceRequest "label_selector: 'role=sql'"
+  call 10 ListDriftRequest "host: 'host-1' limit: 10 before_cursor: 3"
+  call 11 CreateTokenRequest "labels { key: 'role' value: 'sql' } ttl_seconds: 60 expected_name: 'web-01'"
+  call 12 EnrollRequest "token: 'dwt1.$(printf '0%.0s' {1..32}).$(printf '1%.0s' {1..64}).$(printf '2%.0s' {1..64}).1790000000' csr: 'c' host_key: 'k' host_key_proof: 'p' host_name: 'web-01'"
+} >"$CORPUS/admin_wire/reads"
