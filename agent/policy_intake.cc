@@ -82,14 +82,23 @@ absl::Status PolicyIntake::Start() {
   return absl::OkStatus();
 }
 
+absl::StatusOr<Policy> PolicyIntake::ReadOnce(const std::string& name, const std::string& digest,
+                                              const std::string& yaml) const {
+  const StoredPolicy* in_force = InForce(name);
+  if (in_force == nullptr || in_force->digest != digest) return Read(name, yaml);
+  for (const PolicyInForce& known : policies_) {
+    if (known.policy.name == name) return known.policy;
+  }
+  return Read(name, yaml);
+}
+
 void PolicyIntake::Use(std::vector<StoredPolicy> stored) {
-  stored_ = std::move(stored);
-  policies_.clear();
+  std::vector<PolicyInForce> policies;
   std::vector<v1::PolicyEntry> entries;
-  for (const StoredPolicy& policy : stored_) {
-    absl::StatusOr<Policy> read = Read(policy.name, policy.yaml);
+  for (const StoredPolicy& policy : stored) {
+    absl::StatusOr<Policy> read = ReadOnce(policy.name, policy.digest, policy.yaml);
     if (read.ok()) {
-      policies_.push_back({*std::move(read), policy.version});
+      policies.push_back({*std::move(read), policy.version});
     } else {  // another program's version accepted it
       Refuse(absl::StrCat("policy ", policy.name, " version ", policy.version,
                           " is not in force: ", read.status().message()));
@@ -97,6 +106,8 @@ void PolicyIntake::Use(std::vector<StoredPolicy> stored) {
     entries.push_back(EntryOf(policy));
   }
   digest_ = MakePolicySet(std::move(entries)).digest();
+  stored_ = std::move(stored);
+  policies_ = std::move(policies);
 }
 
 const StoredPolicy* PolicyIntake::InForce(const std::string& name) const {
@@ -221,7 +232,7 @@ absl::StatusOr<PolicyIntake::Outcome> PolicyIntake::OnDocument(const v1::PolicyD
 
 std::optional<StoredPolicy> PolicyIntake::Accept(const v1::PolicyEntry& entry) {
   const std::string& yaml = *BytesOf(entry.digest());
-  const absl::StatusOr<Policy> read = Read(entry.name(), yaml);
+  const absl::StatusOr<Policy> read = ReadOnce(entry.name(), entry.digest(), yaml);
   if (read.ok()) return StoredPolicy{entry.name(), entry.version(), entry.digest(), yaml};
   const StoredPolicy* in_force = InForce(entry.name());
   Refuse(absl::StrCat("policy ", entry.name(), " version ", entry.version(),

@@ -56,6 +56,9 @@ class PolicyIntake {
   // Kept for the status, and logged: both as far as a hostile server cannot fill memory or disk.
   void Refuse(const std::string& what);
   void Use(std::vector<StoredPolicy> stored);
+  // What is in force has been read before: a set changes one policy of many.
+  absl::StatusOr<Policy> ReadOnce(const std::string& name, const std::string& digest,
+                                  const std::string& yaml) const;
 
   AgentState& state_;
   const Clock& clock_;

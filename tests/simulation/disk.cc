@@ -25,11 +25,12 @@ Disk* DiskOf(const std::string& path) {
   return found == Disks().end() ? nullptr : found->second;
 }
 
-void DiskFile::Put(std::size_t offset, const std::string& data) {
-  Write write{offset, "", bytes.size(), data, false};
-  if (bytes.size() < offset + data.size()) bytes.resize(offset + data.size());
-  write.before = bytes.substr(offset, data.size());
-  bytes.replace(offset, data.size(), data);
+void DiskFile::Put(std::size_t offset, std::string data) {
+  Write write{offset, "", bytes.size(), "", false};
+  if (offset < bytes.size()) write.before = bytes.substr(offset, data.size());
+  if (bytes.size() < offset) bytes.resize(offset);
+  bytes.replace(offset, write.before.size(), data);
+  write.after = std::move(data);
   unsynced.push_back(std::move(write));
 }
 
@@ -52,7 +53,13 @@ std::shared_ptr<DiskFile> Disk::Find(const std::string& path) const {
 }
 
 std::shared_ptr<DiskFile> Disk::Make(const std::string& path) {
+  names_synced_ = false;
   return names_[path] = std::make_shared<DiskFile>();
+}
+
+void Disk::SyncNames() {
+  if (!names_synced_) durable_names_ = names_;
+  names_synced_ = true;
 }
 
 // Each write reached the disk, or did not, or some of its sectors did.
@@ -102,6 +109,7 @@ void Disk::PowerCut() {
     if (!names_.contains(path) && world_.chance.Happens(0.5)) after.erase(path);
   }
   names_ = std::move(after);
+  names_synced_ = true;
   for (const auto& [path, file] : names_) LoseUnsynced(*file);
   durable_names_ = names_;
 }
@@ -116,6 +124,7 @@ void Disk::Load(const Image& image) {
   names_.clear();
   for (const auto& [name, bytes] : image) Make(absl::StrCat(folder_, name))->bytes = bytes;
   durable_names_ = names_;
+  names_synced_ = true;
 }
 
 }  // namespace dumpwarden::sim
