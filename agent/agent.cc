@@ -297,7 +297,7 @@ void AgentCore::BeginEpoch() {
     return HangUp("the server holds reports that this state does not know");
   }
   log_.Warning(
-      "the server holds reports that this host's state does not know, so the state was "
+      "the server and this host's state know of different reports, so one of the two was "
       "restored from a copy; everything is reported anew");
   answer_by_ = absl::InfiniteDuration();
   ReportSoon(kFullReportDelay);

@@ -63,7 +63,7 @@ void Disk::SyncNames() {
 }
 
 // Each write reached the disk, or did not, or some of its sectors did.
-void Disk::LoseUnsynced(DiskFile& file) {
+void Disk::LoseUnsynced(DiskFile& file, Unsynced unsynced) {
   std::vector<DiskFile::Write> writes = std::move(file.unsynced);
   file.unsynced.clear();
   for (auto write = writes.rbegin(); write != writes.rend(); ++write) {
@@ -74,7 +74,7 @@ void Disk::LoseUnsynced(DiskFile& file) {
     file.bytes.resize(write->size_before);
   }
   for (const DiskFile::Write& write : writes) {
-    const int fate = world_.chance.Below(4);  // 0, 1: it is there
+    const int fate = unsynced == Unsynced::kNone ? 2 : world_.chance.Below(4);  // 0, 1: it is there
     if (fate == 2) world_.counts.Add(Fault::kLostWrite);
     if (fate == 2) continue;
     if (write.truncate) {
@@ -94,23 +94,24 @@ void Disk::LoseUnsynced(DiskFile& file) {
   }
 }
 
-void Disk::PowerCut() {
+void Disk::PowerCut(Unsynced unsynced) {
   Files after = durable_names_;
+  const double kept = unsynced == Unsynced::kNone ? 0 : 0.5;
   for (const auto& [path, file] : names_) {
     const auto durable = durable_names_.find(path);
     if (durable != durable_names_.end() && durable->second == file) continue;
-    if (world_.chance.Happens(0.5)) {
+    if (world_.chance.Happens(kept)) {
       after[path] = file;
     } else {
       world_.counts.Add(Fault::kLostName);
     }
   }
   for (const auto& [path, file] : durable_names_) {  // removed
-    if (!names_.contains(path) && world_.chance.Happens(0.5)) after.erase(path);
+    if (!names_.contains(path) && world_.chance.Happens(kept)) after.erase(path);
   }
   names_ = std::move(after);
   names_synced_ = true;
-  for (const auto& [path, file] : names_) LoseUnsynced(*file);
+  for (const auto& [path, file] : names_) LoseUnsynced(*file, unsynced);
   durable_names_ = names_;
 }
 

@@ -61,12 +61,14 @@ class Disk {
   }
   void SyncNames();
 
-  void PowerCut();
+  // Of what was not synced some is there, or nothing.
+  enum class Unsynced { kSome, kNone };
+  void PowerCut(Unsynced unsynced = Unsynced::kSome);
   Image Save() const;
   void Load(const Image& image);
 
  private:
-  void LoseUnsynced(DiskFile& file);
+  void LoseUnsynced(DiskFile& file, Unsynced unsynced);
 
   const std::string folder_;
   World& world_;
