@@ -83,13 +83,16 @@ absl::Status PolicyIntake::Start() {
 }
 
 absl::StatusOr<Policy> PolicyIntake::ReadOnce(const std::string& name, const std::string& digest,
-                                              const std::string& yaml) const {
+                                              const std::string& yaml) {
   const StoredPolicy* in_force = InForce(name);
-  if (in_force == nullptr || in_force->digest != digest) return Read(name, yaml);
+  const bool same = in_force != nullptr && in_force->digest == digest;
   for (const PolicyInForce& known : policies_) {
-    if (known.policy.name == name) return known.policy;
+    if (same && known.policy.name == name) return known.policy;
   }
-  return Read(name, yaml);
+  if (const auto at = fresh_.find({name, digest}); at != fresh_.end()) return at->second;
+  absl::StatusOr<Policy> read = Read(name, yaml);
+  if (read.ok()) fresh_.emplace(std::pair(name, digest), *read);
+  return read;
 }
 
 void PolicyIntake::Use(std::vector<StoredPolicy> stored) {
@@ -108,6 +111,7 @@ void PolicyIntake::Use(std::vector<StoredPolicy> stored) {
   digest_ = MakePolicySet(std::move(entries)).digest();
   stored_ = std::move(stored);
   policies_ = std::move(policies);
+  fresh_.clear();
 }
 
 const StoredPolicy* PolicyIntake::InForce(const std::string& name) const {
@@ -246,6 +250,7 @@ std::optional<StoredPolicy> PolicyIntake::Accept(const v1::PolicyEntry& entry) {
 
 absl::StatusOr<PolicyIntake::Outcome> PolicyIntake::PutInForce() {
   std::vector<StoredPolicy> next;
+  fresh_.clear();
   for (const v1::PolicyEntry& entry : *pending_) {
     std::optional<StoredPolicy> policy = Accept(entry);
     if (policy.has_value()) next.push_back(*std::move(policy));
