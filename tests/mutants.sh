@@ -108,7 +108,7 @@ mutant compaction-forgets-the-last agent/state.cc 'state_test:offline_test *' \
   'kept.push_back(Fold(queue, first, queue.size()));
       break;'
 mutant compaction-forgets-the-count agent/state.cc 'state_test:offline_test *' \
-  'count += CountOf(queue[i]);' '++count;'
+  'count += CountOf(queue[i]);' 'count += CountOf(queue[i]) > 0 ? 1 : 0;'
 mutant queue-without-a-bound agent/state.cc 'state_test:offline_test *' \
   'if (count <= kMaxQueuedEvents) return absl::OkStatus();' 'return absl::OkStatus();'
 mutant restored-server-keeps-what-is-over-open server/fleet/reports.cc 'reports_test *' \
