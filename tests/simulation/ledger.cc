@@ -70,8 +70,11 @@ void Ledger::ServerRestored(const std::string& uuid, const EventList& lost) {
   HostLedger& host = hosts_[uuid];
   for (const v1::DriftEvent& event : lost) {
     host.gone.emplace(Content(event), event);
+    const auto same = host.entries.find(Content(event));
+    if (same != host.entries.end()) same->second.kept_once = false;
+    if (event.kind() != v1::DriftEvent::KIND_COMPACTED) continue;
     for (auto& [content, entry] : host.entries) {
-      if (content == Content(event) || Covers(event, entry.event)) entry.kept_once = false;
+      if (Covers(event, entry.event)) entry.kept_once = false;
     }
   }
 }
