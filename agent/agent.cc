@@ -186,7 +186,7 @@ void AgentCore::SendHello() {
   told_policies_ = found_policies_;
   hello.set_epoch(state_.epoch());
   hello.set_acknowledged(state_.acknowledged());
-  hello.set_state_digest(reporter_.AcknowledgedDigest());
+  hello.set_state_digest(state_.acknowledged_digest());
   link_.Send(message);
 }
 
@@ -231,7 +231,7 @@ void AgentCore::SendCheckIn() {
   check_in.set_sequence(state_.acknowledged());
   check_in.set_policy_digest(found_policies_);
   told_policies_ = found_policies_;
-  check_in.set_state_digest(reporter_.AcknowledgedDigest());
+  check_in.set_state_digest(state_.acknowledged_digest());
   answer_by_ = std::min(answer_by_, clock_.Monotonic() + kAckLimit);
   link_.Send(message);
 }
@@ -297,7 +297,7 @@ void AgentCore::BeginEpoch() {
     return HangUp("the server holds reports that this state does not know");
   }
   log_.Warning(
-      "the server holds reports that this host's state does not know, so the state was "
+      "the server and this host's state know of different reports, so one of the two was "
       "restored from a copy; everything is reported anew");
   answer_by_ = absl::InfiniteDuration();
   ReportSoon(kFullReportDelay);

@@ -82,14 +82,26 @@ absl::Status PolicyIntake::Start() {
   return absl::OkStatus();
 }
 
+absl::StatusOr<Policy> PolicyIntake::ReadOnce(const std::string& name, const std::string& digest,
+                                              const std::string& yaml) {
+  const StoredPolicy* in_force = InForce(name);
+  const bool same = in_force != nullptr && in_force->digest == digest;
+  for (const PolicyInForce& known : policies_) {
+    if (same && known.policy.name == name) return known.policy;
+  }
+  if (const auto at = fresh_.find({name, digest}); at != fresh_.end()) return at->second;
+  absl::StatusOr<Policy> read = Read(name, yaml);
+  if (read.ok()) fresh_.emplace(std::pair(name, digest), *read);
+  return read;
+}
+
 void PolicyIntake::Use(std::vector<StoredPolicy> stored) {
-  stored_ = std::move(stored);
-  policies_.clear();
+  std::vector<PolicyInForce> policies;
   std::vector<v1::PolicyEntry> entries;
-  for (const StoredPolicy& policy : stored_) {
-    absl::StatusOr<Policy> read = Read(policy.name, policy.yaml);
+  for (const StoredPolicy& policy : stored) {
+    absl::StatusOr<Policy> read = ReadOnce(policy.name, policy.digest, policy.yaml);
     if (read.ok()) {
-      policies_.push_back({*std::move(read), policy.version});
+      policies.push_back({*std::move(read), policy.version});
     } else {  // another program's version accepted it
       Refuse(absl::StrCat("policy ", policy.name, " version ", policy.version,
                           " is not in force: ", read.status().message()));
@@ -97,6 +109,9 @@ void PolicyIntake::Use(std::vector<StoredPolicy> stored) {
     entries.push_back(EntryOf(policy));
   }
   digest_ = MakePolicySet(std::move(entries)).digest();
+  stored_ = std::move(stored);
+  policies_ = std::move(policies);
+  fresh_.clear();
 }
 
 const StoredPolicy* PolicyIntake::InForce(const std::string& name) const {
@@ -221,7 +236,7 @@ absl::StatusOr<PolicyIntake::Outcome> PolicyIntake::OnDocument(const v1::PolicyD
 
 std::optional<StoredPolicy> PolicyIntake::Accept(const v1::PolicyEntry& entry) {
   const std::string& yaml = *BytesOf(entry.digest());
-  const absl::StatusOr<Policy> read = Read(entry.name(), yaml);
+  const absl::StatusOr<Policy> read = ReadOnce(entry.name(), entry.digest(), yaml);
   if (read.ok()) return StoredPolicy{entry.name(), entry.version(), entry.digest(), yaml};
   const StoredPolicy* in_force = InForce(entry.name());
   Refuse(absl::StrCat("policy ", entry.name(), " version ", entry.version(),
@@ -235,6 +250,7 @@ std::optional<StoredPolicy> PolicyIntake::Accept(const v1::PolicyEntry& entry) {
 
 absl::StatusOr<PolicyIntake::Outcome> PolicyIntake::PutInForce() {
   std::vector<StoredPolicy> next;
+  fresh_.clear();
   for (const v1::PolicyEntry& entry : *pending_) {
     std::optional<StoredPolicy> policy = Accept(entry);
     if (policy.has_value()) next.push_back(*std::move(policy));

@@ -9,6 +9,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -56,6 +57,9 @@ class PolicyIntake {
   // Kept for the status, and logged: both as far as a hostile server cannot fill memory or disk.
   void Refuse(const std::string& what);
   void Use(std::vector<StoredPolicy> stored);
+  // What is in force has been read before: a set changes one policy of many.
+  absl::StatusOr<Policy> ReadOnce(const std::string& name, const std::string& digest,
+                                  const std::string& yaml);
 
   AgentState& state_;
   const Clock& clock_;
@@ -63,8 +67,9 @@ class PolicyIntake {
   std::vector<StoredPolicy> stored_;  // by name
   std::vector<PolicyInForce> policies_;
   std::string digest_;
-  std::optional<std::vector<v1::PolicyEntry>> pending_;  // a set that is not complete
-  std::map<std::string, std::string> documents_;         // received: digest -> YAML
+  std::optional<std::vector<v1::PolicyEntry>> pending_;          // a set that is not complete
+  std::map<std::string, std::string> documents_;                 // received: digest -> YAML
+  std::map<std::pair<std::string, std::string>, Policy> fresh_;  // name, digest: while put in force
   std::vector<std::string> problems_;
   int invalid_sets_ = 0;                               // in this session
   absl::Duration minute_ = -absl::InfiniteDuration();  // monotonic: when it began

@@ -35,11 +35,6 @@ void CutToSize(v1::Report& report) {
 
 }  // namespace
 
-std::string Reporter::AcknowledgedDigest() const {
-  const std::optional<HostState>& state = state_.acknowledged_state();
-  return state.has_value() ? StateDigest(*state) : std::string();
-}
-
 absl::StatusOr<std::uint64_t> Reporter::AddEvents(v1::Report& report) {
   ASSIGN_OR_RETURN(std::vector<v1::DriftEvent> events, state_.Events(kMaxEventsInReport));
   std::size_t bytes = report.ByteSizeLong();
@@ -60,7 +55,7 @@ absl::StatusOr<std::optional<v1::Report>> Reporter::Next(const HostState& curren
   if (in_flight_.has_value()) return std::optional<v1::Report>();
   const std::optional<HostState>& acknowledged = state_.acknowledged_state();
   const HostState* base = full_ || !acknowledged.has_value() ? nullptr : &*acknowledged;
-  const bool changed = base == nullptr || StateDigest(*base) != StateDigest(current);
+  const bool changed = base == nullptr || state_.acknowledged_digest() != StateDigest(current);
   v1::Report report;
   if (changed) report = MakeReport(base, current);
   CutToSize(report);

@@ -39,9 +39,6 @@ class Reporter {
   void OnDisconnected() { in_flight_.reset(); }
   bool in_flight() const { return in_flight_.has_value(); }
 
-  // Of what the server is known to hold; empty before the first acknowledgement.
-  std::string AcknowledgedDigest() const;
-
  private:
   struct InFlight {
     std::uint64_t sequence = 0;

@@ -169,6 +169,7 @@ absl::Status AgentState::BeginEpoch(Random& random) {
   epoch_ = epoch;
   acknowledged_ = 0;
   acknowledged_state_.reset();
+  acknowledged_digest_.clear();
   return absl::OkStatus();
 }
 
@@ -189,6 +190,7 @@ absl::Status AgentState::Load() {
   v1::Report report;
   if (!report.ParseFromString(*bytes)) return Corrupt("acknowledged report");
   ApplyReport(report, acknowledged_state_.emplace());
+  acknowledged_digest_ = StateDigest(*acknowledged_state_);
   return absl::OkStatus();
 }
 
@@ -377,6 +379,7 @@ absl::Status AgentState::Acknowledge(std::uint64_t sequence, const HostState& st
   }));
   acknowledged_ = sequence;
   acknowledged_state_ = state;
+  acknowledged_digest_ = StateDigest(state);
   return absl::OkStatus();
 }
 

@@ -100,6 +100,7 @@ class AgentState {
   std::uint64_t acknowledged() const { return acknowledged_; }
   // What the server is known to hold; nullopt before the first acknowledgement.
   const std::optional<HostState>& acknowledged_state() const { return acknowledged_state_; }
+  const std::string& acknowledged_digest() const { return acknowledged_digest_; }  // empty: of none
   // The server has report `sequence`, which made `state` and held the events up to `last_event`.
   absl::Status Acknowledge(std::uint64_t sequence, const HostState& state, std::uint64_t last_event,
                            absl::Time at);
@@ -144,6 +145,7 @@ class AgentState {
   std::uint64_t last_sent_event_ = 0;
   std::uint64_t acknowledged_ = 0;
   std::optional<HostState> acknowledged_state_;
+  std::string acknowledged_digest_;
 };
 
 // Events up to `sent` stay as they are: the server may hold them.  Of the rest, per setting and

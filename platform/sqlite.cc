@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 
@@ -18,6 +19,7 @@ namespace dumpwarden {
 namespace {
 
 constexpr int kBusyMilliseconds = 5000;
+constexpr std::size_t kMaxIdleStatements = 100;  // a program has fewer
 
 absl::StatusCode ConstraintCode(int extended) {
   switch (extended) {
@@ -124,18 +126,32 @@ absl::Status CopyPages(sqlite3* from, sqlite3* to) {
 
 }  // namespace
 
-Statement::Statement(sqlite3_stmt* statement) : statement_(statement) {}
+Statement::Statement(sqlite3_stmt* statement, std::shared_ptr<Idle> idle)
+    : statement_(statement), idle_(std::move(idle)) {}
 
 Statement::Statement(Statement&& other) noexcept
-    : statement_(std::exchange(other.statement_, nullptr)), bind_error_(other.bind_error_) {}
+    : statement_(std::exchange(other.statement_, nullptr)),
+      idle_(std::move(other.idle_)),
+      bind_error_(other.bind_error_) {}
 
 Statement& Statement::operator=(Statement&& other) noexcept {
   std::swap(statement_, other.statement_);
+  std::swap(idle_, other.idle_);
   std::swap(bind_error_, other.bind_error_);
   return *this;
 }
 
-Statement::~Statement() { sqlite3_finalize(statement_); }
+Statement::~Statement() { GiveBack(); }
+
+void Statement::GiveBack() {
+  if (statement_ == nullptr) return;
+  // Once the database is closed nobody but this has the list.
+  if (idle_ != nullptr && idle_.use_count() > 1 && idle_->size() < kMaxIdleStatements) {
+    Reset();
+    if (idle_->try_emplace(sqlite3_sql(statement_), statement_).second) return;
+  }
+  sqlite3_finalize(statement_);
+}
 
 Statement& Statement::Bind(int index, std::int64_t value) {
   if (bind_error_ == SQLITE_OK) bind_error_ = sqlite3_bind_int64(statement_, index, value);
@@ -207,9 +223,13 @@ bool Statement::IsNull(int column) const {
   return sqlite3_column_type(statement_, column) == SQLITE_NULL;
 }
 
-Database::Database(sqlite3* db) : db_(db) {}
+Database::Database(sqlite3* db) : db_(db), idle_(std::make_shared<Statement::Idle>()) {}
 
-Database::~Database() { sqlite3_close_v2(db_); }
+Database::~Database() {
+  for (const auto& [sql, statement] : *idle_) sqlite3_finalize(statement);
+  idle_->clear();
+  sqlite3_close_v2(db_);
+}
 
 absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path,
                                                          Durability durability) {
@@ -243,13 +263,20 @@ absl::StatusOr<std::unique_ptr<Database>> Database::OpenReadOnly(const std::stri
 }
 
 absl::StatusOr<Statement> Database::Prepare(absl::string_view sql) {
+  if (const auto idle = idle_->find(sql); idle != idle_->end()) {
+    Statement again(idle->second, idle_);
+    idle_->erase(idle);
+    return again;
+  }
   sqlite3_stmt* statement = nullptr;
   const char* tail = nullptr;
   if (sqlite3_prepare_v2(db_, sql.data(), static_cast<int>(sql.size()), &statement, &tail) !=
       SQLITE_OK) {
     return SqliteError(db_, absl::StrCat("preparing \"", sql.substr(0, 200), "\""));
   }
-  Statement prepared(statement);
+  // A PRAGMA may do its work while it is prepared.
+  const bool again = !absl::StartsWithIgnoreCase(sql, "PRAGMA");
+  Statement prepared(statement, again ? idle_ : nullptr);
   const absl::string_view rest(tail, sql.size() - static_cast<std::size_t>(tail - sql.data()));
   if (statement == nullptr || !absl::StripAsciiWhitespace(rest).empty()) {
     return absl::InternalError(
@@ -265,14 +292,19 @@ absl::Status Database::Execute(absl::string_view sql) {
   return SqliteError(db_, absl::StrCat("running \"", sql.substr(0, 200), "\""));
 }
 
+absl::Status Database::Control(absl::string_view sql) {
+  ASSIGN_OR_RETURN(Statement statement, Prepare(sql));
+  return statement.Run();
+}
+
 std::int64_t Database::LastInsertId() const { return sqlite3_last_insert_rowid(db_); }
 
 std::int64_t Database::Changes() const { return sqlite3_changes64(db_); }
 
 absl::Status Database::Transaction(const std::function<absl::Status()>& body) {
-  RETURN_IF_ERROR(Execute("BEGIN IMMEDIATE"));
+  RETURN_IF_ERROR(Control("BEGIN IMMEDIATE"));
   absl::Status status = body();
-  if (status.ok()) status = Execute("COMMIT");
+  if (status.ok()) status = Control("COMMIT");
   // SQLite may have rolled back by itself (disk full, I/O error).
   if (!status.ok() && sqlite3_get_autocommit(db_) == 0) Execute("ROLLBACK").IgnoreError();
   return status;
@@ -284,9 +316,9 @@ absl::Status Database::Savepoint(const std::function<absl::Status()>& body) {
     return absl::FailedPreconditionError(
         "database: the transaction that this was to be part of has been rolled back");
   }
-  RETURN_IF_ERROR(Execute("SAVEPOINT part"));
+  RETURN_IF_ERROR(Control("SAVEPOINT part"));
   absl::Status status = body();
-  if (status.ok()) return Execute("RELEASE part");
+  if (status.ok()) return Control("RELEASE part");
   if (sqlite3_get_autocommit(db_) == 0) {
     RETURN_IF_ERROR(Execute("ROLLBACK TO part; RELEASE part"));
   }

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -46,8 +47,12 @@ class Statement {
 
  private:
   friend class Database;
-  explicit Statement(sqlite3_stmt* statement);
+  // Prepared and not in use, by their SQL.
+  using Idle = std::map<std::string, sqlite3_stmt*, std::less<>>;
+  Statement(sqlite3_stmt* statement, std::shared_ptr<Idle> idle);
+  void GiveBack();
   sqlite3_stmt* statement_;
+  std::shared_ptr<Idle> idle_;  // null: it is of no use to anybody else
   int bind_error_ = 0;
 };
 
@@ -61,6 +66,8 @@ class Database {
   static absl::StatusOr<std::unique_ptr<Database>> OpenReadOnly(const std::string& path);
   ~Database();
 
+  // One that was prepared before and is not in use is taken again: half of what short statements
+  // cost is their preparation.
   absl::StatusOr<Statement> Prepare(absl::string_view sql);
   absl::Status Execute(absl::string_view sql);  // several statements, no parameters
   std::int64_t LastInsertId() const;
@@ -84,7 +91,9 @@ class Database {
  private:
   absl::StatusOr<std::int64_t> SchemaVersion();
   explicit Database(sqlite3* db);
+  absl::Status Control(absl::string_view sql);  // of transactions: often the same few
   sqlite3* db_;
+  std::shared_ptr<Statement::Idle> idle_;
 };
 
 }  // namespace dumpwarden

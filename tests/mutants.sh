@@ -109,6 +109,31 @@ mutant wire-number-changed proto/dumpwarden/v1/session.proto 'schema_test Versio
   'bool want_full = 3;  // the digest after the report differs' \
   'bool want_full = 4;  // the digest after the report differs'
 
+mutant commits-are-not-synced platform/sqlite.cc 'simulation_test Simulation.WhatWasAcknowledged*' \
+  '"PRAGMA synchronous=FULL"' '"PRAGMA synchronous=OFF"'
+mutant commits-are-synced-at-checkpoints platform/sqlite.cc \
+  'simulation_test Simulation.WhatWasAcknowledged*' \
+  '"PRAGMA synchronous=FULL"' '"PRAGMA synchronous=NORMAL"'
+mutant log-of-the-killed-is-not-synced platform/sqlite.cc 'simulation_test DiskTest.*' \
+  'if (wal) RETURN_IF_ERROR(SyncLog(connection, path));' 'if (false) RETURN_IF_ERROR(SyncLog(connection, path));'
+mutant compaction-forgets-the-first agent/state.cc 'state_test:offline_test *' \
+  'std::size_t first = 1;
+  if (queue.size() > 1 && Ends(queue[1], queue[0])) first = 2;' \
+  'std::size_t first = 0;'
+mutant compaction-forgets-the-last agent/state.cc 'state_test:offline_test *' \
+  'kept.push_back(Fold(queue, first, last));
+      i = last;' \
+  'kept.push_back(Fold(queue, first, queue.size()));
+      break;'
+mutant compaction-forgets-the-count agent/state.cc 'state_test:offline_test *' \
+  'count += CountOf(queue[i]);' 'count += CountOf(queue[i]) > 0 ? 1 : 0;'
+mutant queue-without-a-bound agent/state.cc 'state_test:offline_test *' \
+  'if (count <= kMaxQueuedEvents) return absl::OkStatus();' 'return absl::OkStatus();'
+mutant restored-server-keeps-what-is-over-open server/fleet/reports.cc 'reports_test *' \
+  'hello.acknowledged > stored.sequence;' 'false;'
+mutant restored-server-gives-versions-out-again server/store/backup.cc 'sqlite_store_test *' \
+  '"SELECT MAX(?1, COALESCE(MAX(at), 0)), ?2 FROM policy"' '"SELECT ?1, ?2"'
+
 list() {
   local row
   for row in "${MUTANTS[@]}"; do echo "${row%%$'\x1f'*}"; done

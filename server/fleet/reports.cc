@@ -27,6 +27,13 @@ bool Follows(const v1::Report& report, const StoredDigests& stored) {
          (report.sequence() == stored.sequence && report.state_digest() == stored.state_digest);
 }
 
+// The host knows of more of its reports than are kept: this server was restored from a backup, and
+// drifts may be over that are open here.  The epoch that such a host begins ends them.
+bool WentBack(const Greeting& hello, const v1::Report& report, const StoredDigests& stored) {
+  return report.epoch() == stored.epoch && hello.epoch == stored.epoch &&
+         hello.acknowledged > stored.sequence;
+}
+
 }  // namespace
 
 // The findings that are stored are what these policies find, too.
@@ -113,14 +120,17 @@ void SessionFleet::OnFactsCommitted(SessionId id, HostId host, const std::string
 void SessionFleet::OnReport(FleetSession& session, v1::Report report) {
   const absl::Status fits = CheckReport(report);
   StoredDigests stored;
+  bool went_back = false;
   {
     std::lock_guard lock(mutex_);
     if (session.phase != SessionPhase::kLive) return;
     if (!fits.ok()) return Close(session, v1::Goodbye::REASON_PROTOCOL, fits.message());
     stored = StoredOf(session);
+    went_back = WentBack(session.hello, report, stored);
     NoteNewerPolicy(slots_.at(session.host), report);
   }
-  if (!Follows(report, stored)) return AnswerOutOfTurn(session, stored);
+  if (went_back) stored.sequence = report.sequence();  // "taken", to the host
+  if (went_back || !Follows(report, stored)) return AnswerOutOfTurn(session, stored);
   absl::StatusOr<HostState> state = StateAfter(session, report);
   if (state.ok() && StateDigest(*state) == report.state_digest()) {
     return Commit(session, std::move(report), *std::move(state), stored);
@@ -142,7 +152,8 @@ void SessionFleet::OnReport(FleetSession& session, v1::Report report) {
   ReadNext(session);
 }
 
-// Of a host whose state was restored: from the number it learns that it must begin an epoch.
+// Of a host whose state or server was restored: from the number it learns that it must begin an
+// epoch.
 void SessionFleet::AnswerOutOfTurn(FleetSession& session, const StoredDigests& stored) {
   std::lock_guard lock(mutex_);
   if (session.phase != SessionPhase::kLive) return;

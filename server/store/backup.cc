@@ -40,7 +40,10 @@ absl::Status SkipNumbers(Database& db, absl::Time now) {
   ASSIGN_OR_RETURN(Statement skip, db.Prepare("UPDATE sqlite_sequence SET seq = seq + ? "
                                               "WHERE name IN ('drift_event', 'audit')"));
   RETURN_IF_ERROR(skip.Bind(1, kCursorsLost + absl::ToInt64Seconds(age) * kCursorsASecond).Run());
-  ASSIGN_OR_RETURN(Statement note, db.Prepare("INSERT INTO restored (at, versions) VALUES (?, ?)"));
+  // After every version that the backup knows, whatever the clock said when they were made.
+  ASSIGN_OR_RETURN(Statement note,
+                   db.Prepare("INSERT INTO restored (at, versions) "
+                              "SELECT MAX(?1, COALESCE(MAX(at), 0)), ?2 FROM policy"));
   const std::int64_t versions = kVersionsLost + absl::ToInt64Minutes(age);
   return note.Bind(1, absl::ToUnixMicros(now)).Bind(2, std::min(versions, kMostVersionsLost)).Run();
 }

@@ -22,9 +22,10 @@ class SeededRandom : public Random {
 };
 
 // The delays of attempt `n` (from 0) of many hosts.
-std::vector<absl::Duration> AttemptOfMany(int n, absl::Duration window) {
+std::vector<absl::Duration> AttemptOfMany(int n, absl::Duration window,
+                                          std::uint64_t hosts = 2000) {
   std::vector<absl::Duration> delays;
-  for (std::uint64_t host = 0; host < 2000; ++host) {
+  for (std::uint64_t host = 0; host < hosts; ++host) {
     SeededRandom random(host);
     Reconnect reconnect(random, window);
     for (int i = 0; i < n; ++i) reconnect.NextDelay();
@@ -65,6 +66,24 @@ TEST(Reconnect, SpreadsEveryLaterAttemptAndTheCapToo) {
     EXPECT_LE(delays.back(), c.bound);
     EXPECT_GT(delays.back(), c.bound * 0.95);
     EXPECT_LT(delays.front(), c.bound * 0.05);
+  }
+}
+
+TEST(Reconnect, AtEachOfTheFirstThirtyAttemptsTheSpreadIsPositiveAndWithinTheWindow) {
+  for (const absl::Duration window :
+       {absl::Milliseconds(1), absl::Seconds(1), absl::Seconds(20), absl::Minutes(15)}) {
+    for (int attempt = 0; attempt < 30; ++attempt) {
+      SCOPED_TRACE(absl::FormatDuration(window) + ", attempt " + std::to_string(attempt + 1));
+      const std::vector<absl::Duration> delays = AttemptOfMany(attempt, window, 200);
+      EXPECT_GE(delays.front(), absl::ZeroDuration());
+      EXPECT_LE(delays.back(), attempt == 0 ? window : std::max(kReconnectCap, window));
+      // Of 200 hosts no two fifths come in the same tenth of what is used of the window.
+      const absl::Duration spread = delays.back() - delays.front();
+      EXPECT_GT(spread, delays.back() * 0.8);
+      for (std::size_t i = 80; i < delays.size(); ++i) {
+        EXPECT_GT(delays[i] - delays[i - 80], spread * 0.1);
+      }
+    }
   }
 }
 

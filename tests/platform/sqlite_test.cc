@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <fstream>
+#include <optional>
 
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_folder.h"
@@ -51,6 +52,40 @@ TEST_F(SqliteTest, ReadsBackWhatWasBound) {
   EXPECT_FALSE(select.IsNull(1)) << "empty is not null";
   EXPECT_TRUE(select.IsNull(2));
   EXPECT_FALSE(select.Step().value());
+}
+
+TEST_F(SqliteTest, AStatementThatIsUsedAgainForgetsWhatWasBoundAndSeesWhatIsThere) {
+  const auto insert = [this](std::optional<std::int64_t> id) {
+    Statement statement = db_->Prepare("INSERT INTO t (id) VALUES (?)").value();
+    if (id) statement.Bind(1, *id);
+    return statement.Run();
+  };
+  ASSERT_THAT(insert(7), IsOk());
+  ASSERT_THAT(insert(std::nullopt), IsOk());  // null: a number of SQLite's own
+  EXPECT_EQ(Rows(), 2);
+  {
+    Statement half_read = db_->Prepare("SELECT id FROM t ORDER BY id").value();
+    ASSERT_TRUE(half_read.Step().value());
+    EXPECT_EQ(half_read.Int(0), 7);
+    Statement beside = db_->Prepare("SELECT id FROM t ORDER BY id").value();
+    ASSERT_TRUE(beside.Step().value());
+    EXPECT_EQ(beside.Int(0), 7);
+  }
+  ASSERT_THAT(db_->Execute("DELETE FROM t; ALTER TABLE t RENAME TO old; CREATE TABLE t (id)"),
+              IsOk())
+      << "no reader is left over";
+  ASSERT_THAT(insert(1), IsOk());
+  Statement select = db_->Prepare("SELECT id FROM t ORDER BY id").value();
+  ASSERT_TRUE(select.Step().value());
+  EXPECT_EQ(select.Int(0), 1);
+}
+
+TEST_F(SqliteTest, AStatementMayOutliveItsDatabase) {
+  ASSERT_THAT(Insert(3), IsOk());
+  Statement select = db_->Prepare("SELECT id FROM t").value();
+  db_.reset();
+  ASSERT_TRUE(select.Step().value());
+  EXPECT_EQ(select.Int(0), 3);
 }
 
 TEST_F(SqliteTest, GivesErrorsTheirKind) {

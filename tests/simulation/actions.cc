@@ -26,6 +26,9 @@ const std::vector<Simulation::Action>& Simulation::Actions() {
       {"break-server-disk", 4, &Simulation::BreakServerDisk},
       {"fill-server-disk", 2, &Simulation::FillServerDisk},
       {"step-server-clock", 1, &Simulation::StepServerClock},
+      {"back-up-server", 2, &Simulation::BackUpServer},
+      {"restore-server", 1, &Simulation::RestoreServer},
+      {"send-server-away", 1, &Simulation::SendServerAway},
       {"apply-policies", 10, &Simulation::ApplyPolicies},
       {"delete-policy", 3, &Simulation::DeletePolicy},
       {"change-facts", 5, &Simulation::ChangeFacts},
@@ -97,8 +100,14 @@ void Simulation::MakeRegistryDeaf() {
 }
 
 void Simulation::StepHostClock() {
+  MachineClock& clock = AnyHost().machine().clock;
+  if (world_.chance.Happens(0.5)) {
+    const bool ahead = world_.chance.Happens(0.5);
+    world_.counts.Add(ahead ? Fault::kAgentDayAhead : Fault::kAgentDayBehind);
+    return clock.Step(absl::Hours(ahead ? 24 : -24));
+  }
   world_.counts.Add(Fault::kAgentClockStep);
-  AnyHost().machine().clock.Step(absl::Minutes(world_.chance.Between(-4000, 4000)));
+  clock.Step(absl::Minutes(world_.chance.Between(-4000, 4000)));
 }
 
 void Simulation::ChangeFacts() {
@@ -195,8 +204,25 @@ void Simulation::FillServerDisk() {
 }
 
 void Simulation::StepServerClock() {
+  if (world_.chance.Happens(0.5)) {
+    const bool ahead = world_.chance.Happens(0.5);
+    world_.counts.Add(ahead ? Fault::kServerDayAhead : Fault::kServerDayBehind);
+    return server_.clock().Step(absl::Hours(ahead ? 24 : -24));
+  }
   world_.counts.Add(Fault::kServerClockStep);
   server_.clock().Step(absl::Minutes(world_.chance.Between(-4000, 4000)));
+}
+
+void Simulation::RestoreServer() {
+  if (!world_.chance.Happens(0.3) || !server_.running() || !server_.has_backup()) return;
+  world_.counts.Add(Fault::kServerRestored);
+  world_.Trace("the server is restored from its backup");
+  acknowledged_.clear();
+  for (const auto& [uuid, lost] : server_.RestoreFromBackup()) ledger_.ServerRestored(uuid, lost);
+}
+
+void Simulation::SendServerAway() {
+  if (world_.chance.Happens(0.04)) PassAWeekAlone();
 }
 
 void Simulation::ApplyPolicies() {

@@ -8,7 +8,6 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/text.h"
 #include "core/catalog/catalog.h"
-#include "core/policy/policy.h"
 #include "core/reconcile/observe.h"
 #include "core/reconcile/state_digest.h"
 #include "core/reconcile/undo.h"
@@ -48,7 +47,7 @@ Desired DesiredOf(AgentState& state, const v1::Facts& facts, World& world) {
     return {};
   }
   for (const StoredPolicy& policy : *stored) {
-    absl::StatusOr<Policy> read = ReadPolicy(policy.yaml, policy.name, UnknownSettings::kKeep);
+    absl::StatusOr<Policy> read = world.ReadPolicyOnce(policy.name, policy.yaml);
     if (read.ok()) policies.push_back({*std::move(read), policy.version});
   }
   return Merge(policies, facts);

@@ -25,11 +25,12 @@ Disk* DiskOf(const std::string& path) {
   return found == Disks().end() ? nullptr : found->second;
 }
 
-void DiskFile::Put(std::size_t offset, const std::string& data) {
-  Write write{offset, "", bytes.size(), data, false};
-  if (bytes.size() < offset + data.size()) bytes.resize(offset + data.size());
-  write.before = bytes.substr(offset, data.size());
-  bytes.replace(offset, data.size(), data);
+void DiskFile::Put(std::size_t offset, std::string data) {
+  Write write{offset, "", bytes.size(), "", false};
+  if (offset < bytes.size()) write.before = bytes.substr(offset, data.size());
+  if (bytes.size() < offset) bytes.resize(offset);
+  bytes.replace(offset, write.before.size(), data);
+  write.after = std::move(data);
   unsynced.push_back(std::move(write));
 }
 
@@ -52,11 +53,17 @@ std::shared_ptr<DiskFile> Disk::Find(const std::string& path) const {
 }
 
 std::shared_ptr<DiskFile> Disk::Make(const std::string& path) {
+  names_synced_ = false;
   return names_[path] = std::make_shared<DiskFile>();
 }
 
+void Disk::SyncNames() {
+  if (!names_synced_) durable_names_ = names_;
+  names_synced_ = true;
+}
+
 // Each write reached the disk, or did not, or some of its sectors did.
-void Disk::LoseUnsynced(DiskFile& file) {
+void Disk::LoseUnsynced(DiskFile& file, Unsynced unsynced) {
   std::vector<DiskFile::Write> writes = std::move(file.unsynced);
   file.unsynced.clear();
   for (auto write = writes.rbegin(); write != writes.rend(); ++write) {
@@ -67,7 +74,7 @@ void Disk::LoseUnsynced(DiskFile& file) {
     file.bytes.resize(write->size_before);
   }
   for (const DiskFile::Write& write : writes) {
-    const int fate = world_.chance.Below(4);  // 0, 1: it is there
+    const int fate = unsynced == Unsynced::kNone ? 2 : world_.chance.Below(4);  // 0, 1: it is there
     if (fate == 2) world_.counts.Add(Fault::kLostWrite);
     if (fate == 2) continue;
     if (write.truncate) {
@@ -87,22 +94,24 @@ void Disk::LoseUnsynced(DiskFile& file) {
   }
 }
 
-void Disk::PowerCut() {
+void Disk::PowerCut(Unsynced unsynced) {
   Files after = durable_names_;
+  const double kept = unsynced == Unsynced::kNone ? 0 : 0.5;
   for (const auto& [path, file] : names_) {
     const auto durable = durable_names_.find(path);
     if (durable != durable_names_.end() && durable->second == file) continue;
-    if (world_.chance.Happens(0.5)) {
+    if (world_.chance.Happens(kept)) {
       after[path] = file;
     } else {
       world_.counts.Add(Fault::kLostName);
     }
   }
   for (const auto& [path, file] : durable_names_) {  // removed
-    if (!names_.contains(path) && world_.chance.Happens(0.5)) after.erase(path);
+    if (!names_.contains(path) && world_.chance.Happens(kept)) after.erase(path);
   }
   names_ = std::move(after);
-  for (const auto& [path, file] : names_) LoseUnsynced(*file);
+  names_synced_ = true;
+  for (const auto& [path, file] : names_) LoseUnsynced(*file, unsynced);
   durable_names_ = names_;
 }
 
@@ -116,6 +125,7 @@ void Disk::Load(const Image& image) {
   names_.clear();
   for (const auto& [name, bytes] : image) Make(absl::StrCat(folder_, name))->bytes = bytes;
   durable_names_ = names_;
+  names_synced_ = true;
 }
 
 }  // namespace dumpwarden::sim

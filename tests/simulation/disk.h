@@ -25,7 +25,7 @@ struct DiskFile {
     std::string after;
     bool truncate = false;  // to `offset`
   };
-  void Put(std::size_t offset, const std::string& data);
+  void Put(std::size_t offset, std::string data);
   void Truncate(std::size_t size);
   void Sync() { unsynced.clear(); }
 
@@ -55,21 +55,27 @@ class Disk {
 
   std::shared_ptr<DiskFile> Find(const std::string& path) const;
   std::shared_ptr<DiskFile> Make(const std::string& path);
-  void Remove(const std::string& path) { names_.erase(path); }
-  void SyncNames() { durable_names_ = names_; }
+  void Remove(const std::string& path) {
+    names_synced_ = false;
+    names_.erase(path);
+  }
+  void SyncNames();
 
-  void PowerCut();
+  // Of what was not synced some is there, or nothing.
+  enum class Unsynced { kSome, kNone };
+  void PowerCut(Unsynced unsynced = Unsynced::kSome);
   Image Save() const;
   void Load(const Image& image);
 
  private:
-  void LoseUnsynced(DiskFile& file);
+  void LoseUnsynced(DiskFile& file, Unsynced unsynced);
 
   const std::string folder_;
   World& world_;
   MachineFaults& faults_;
   Files names_;
   Files durable_names_;
+  bool names_synced_ = true;  // both are the same
 };
 
 // Makes SQLite use these disks, in the whole program.

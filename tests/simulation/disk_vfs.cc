@@ -80,10 +80,10 @@ int Write(sqlite3_file* file, const void* from, int count, sqlite3_int64 offset)
     if (dead || world.chance.Happens(0.5)) return asked;
     world.counts.Add(Fault::kShortWrite);
     data.resize(static_cast<std::size_t>(world.chance.Below(count)));
-    handle.file->Put(static_cast<std::size_t>(offset), data);
+    handle.file->Put(static_cast<std::size_t>(offset), std::move(data));
     return asked;
   }
-  handle.file->Put(static_cast<std::size_t>(offset), data);
+  handle.file->Put(static_cast<std::size_t>(offset), std::move(data));
   return SQLITE_OK;
 }
 

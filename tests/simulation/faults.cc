@@ -8,24 +8,17 @@ namespace dumpwarden::sim {
 namespace {
 
 constexpr std::array<absl::string_view, kFaults> kNames = {
-    "agent-kill",          "agent-kill-in-call",
-    "agent-kill-in-apply", "agent-power-cut",
-    "agent-restart",       "server-kill",
-    "server-kill-in-call", "server-power-cut",
-    "server-restart",      "unsent-ack",
-    "disk-error",          "disk-full",
-    "short-write",         "lost-write",
-    "torn-write",          "lost-name",
-    "registry-lost",       "registry-deaf",
-    "agent-clock-step",    "server-clock-step",
-    "vm-restored",         "clone",
-    "outside-change",      "missed-watch",
-    "policy-apply",        "policy-delete",
-    "policy-conflict",     "stale-policies",
-    "facts-change",        "stream-cut",
-    "lost-message",        "half-open",
-    "partition",           "delay",
-    "late-message",        "queue-overflow"};
+    "agent-kill",       "agent-kill-in-call", "agent-kill-in-apply", "agent-power-cut",
+    "agent-restart",    "server-kill",        "server-kill-in-call", "server-power-cut",
+    "server-restart",   "unsent-ack",         "disk-error",          "disk-full",
+    "short-write",      "lost-write",         "torn-write",          "lost-name",
+    "registry-lost",    "registry-deaf",      "agent-clock-step",    "agent-day-ahead",
+    "agent-day-behind", "server-clock-step",  "server-day-ahead",    "server-day-behind",
+    "server-restored",  "server-away",        "vm-restored",         "clone",
+    "outside-change",   "missed-watch",       "policy-apply",        "policy-delete",
+    "policy-conflict",  "stale-policies",     "facts-change",        "stream-cut",
+    "lost-message",     "half-open",          "partition",           "delay",
+    "late-message",     "queue-overflow"};
 
 bool Changes(absl::string_view call) {
   for (const absl::string_view word : {"Write", "Sync", "Rename", "Delete", "Remove", "Make",

@@ -35,7 +35,13 @@ enum class Fault {
   kRegistryLost,  // written and not flushed
   kRegistryDeaf,  // takes a write without an error and does not do it
   kAgentClockStep,
+  kAgentDayAhead,  // the clock is a day off
+  kAgentDayBehind,
   kServerClockStep,
+  kServerDayAhead,
+  kServerDayBehind,
+  kServerRestored,  // from its backup
+  kServerAway,      // for a week
   kVmRestored,
   kClone,
   kOutsideChange,

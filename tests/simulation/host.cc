@@ -198,7 +198,7 @@ void Host::AfterEvent(const std::string& what) {
   check_.End();
   if (machine_.faults.dead()) {
     world_.Trace(absl::StrCat(Name(), " died in ", what, " at ", machine_.faults.killed_in()));
-    return EndProcess(End::kKilled);
+    return EndProcess(std::exchange(power_fails_, false) ? End::kPowerCut : End::kKilled);
   }
   const MachineFaults::Pause pause(machine_.faults);
   NoteEvents();
@@ -236,6 +236,9 @@ void Host::Send(const v1::AgentMessage& message) {
     claims_.other_policies = false;
   }
   network_.SendUp(stream_, message);
+  if (!on_send_ || !on_send_()) return;
+  power_fails_ = true;
+  machine_.faults.Die();
 }
 
 void Host::Disconnect() {
@@ -349,6 +352,18 @@ std::set<std::uint64_t> Host::OpenDrifts() {
   return open;
 }
 
+std::set<std::string> Host::OpenSettings() {
+  const MachineFaults::Pause pause(machine_.faults);
+  std::set<std::string> open;
+  const absl::StatusOr<TrackedSettings> tracked = state_->Tracked();
+  if (!tracked.ok()) world_.Fail(absl::StrCat(Name(), ": ", tracked.status().ToString()));
+  if (!tracked.ok()) return open;
+  for (const auto& [key, setting] : *tracked) {
+    if (setting.drift != 0) open.insert(key);
+  }
+  return open;
+}
+
 void Host::NoteEvents() {
   if (state_->next_event() == noted_) return;
   noted_ = state_->next_event();
@@ -399,6 +414,7 @@ void Host::CheckVersions(bool after_restore) {
                                highest, " to ", policy.version));
     }
     highest = std::max(highest, policy.version);
+    ledger_.SeePolicy(policy.name, policy.version, policy.digest);
   }
 }
 

@@ -55,6 +55,9 @@ class Host final : public Link, public LinkEvents {
   std::string PolicyDigest();              // of the set in force
   // Numbers of the drifts that are open on disk; a setting that drifts without one is a failure.
   std::set<std::uint64_t> OpenDrifts();
+  std::set<std::string> OpenSettings();  // "enforce dump.type"
+  // Runs after each message that the agent sends; true: the power fails at that very moment.
+  void OnSend(std::function<bool()> then) { on_send_ = std::move(then); }
 
   // Link
   void Connect() override;
@@ -98,6 +101,8 @@ class Host final : public Link, public LinkEvents {
   std::uint64_t noted_ = 0;  // next event when the ledger last looked
   bool starting_ = false;
   bool restored_ = false;  // since the last start
+  bool power_fails_ = false;
+  std::function<bool()> on_send_;
 
   // What the agent has said to the server, and must know after any crash.
   struct Claims {

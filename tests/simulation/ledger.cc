@@ -28,6 +28,10 @@ bool MadeByServer(const v1::DriftEvent& event) {
   return event.sequence() > std::numeric_limits<std::int64_t>::max();
 }
 
+bool SameSetting(const v1::DriftEvent& a, const v1::DriftEvent& b) {
+  return a.setting() == b.setting() && a.mode() == b.mode();
+}
+
 std::uint64_t CountOf(const v1::DriftEvent& event) {
   return event.kind() == v1::DriftEvent::KIND_COMPACTED ? event.count() : 1;
 }
@@ -62,9 +66,28 @@ void Ledger::Restored(const std::string& uuid, const std::set<std::string>& know
   }
 }
 
+void Ledger::ServerRestored(const std::string& uuid, const EventList& lost) {
+  HostLedger& host = hosts_[uuid];
+  for (const v1::DriftEvent& event : lost) {
+    host.gone.emplace(Content(event), event);
+    const auto same = host.entries.find(Content(event));
+    if (same != host.entries.end()) same->second.kept_once = false;
+    if (event.kind() != v1::DriftEvent::KIND_COMPACTED) continue;
+    for (auto& [content, entry] : host.entries) {
+      if (Covers(event, entry.event)) entry.kept_once = false;
+    }
+  }
+}
+
+void Ledger::SeePolicy(const std::string& name, std::uint64_t version, const std::string& digest) {
+  const std::string& first = policies_.try_emplace({name, version}, digest).first->second;
+  if (first == digest) return;
+  world_.Fail(absl::StrCat("policy ", name, " version ", version, " was given out with two texts"));
+}
+
 void Ledger::Check(const std::string& uuid, const EventList& server, const EventList& queue) {
   HostLedger& host = hosts_[uuid];
-  if (host.cloned || world_.failed()) return;
+  if (world_.failed()) return;
   const auto fail = [&](const std::string& what, const v1::DriftEvent& event) {
     world_.Fail(absl::StrCat("P6, P7: host ", uuid, ": event ", Content(event), " ", what));
   };
@@ -73,7 +96,8 @@ void Ledger::Check(const std::string& uuid, const EventList& server, const Event
     const std::string content = Content(event);
     if (!there.insert(content).second) return fail("is at the server twice", event);
     if (MadeByServer(event)) {
-      if (host.restored && event.kind() == v1::DriftEvent::KIND_RESOLVED) continue;
+      const bool reason = host.restored || host.cloned || !host.gone.empty();
+      if (reason && event.kind() == v1::DriftEvent::KIND_RESOLVED) continue;
       return fail("is an end that the server had no reason to make", event);
     }
     if (!host.entries.contains(content))
@@ -91,10 +115,55 @@ void Ledger::CheckCount(const std::string& uuid, const EventList& server, std::u
   const HostLedger& host = hosts_[uuid];
   if (host.cloned || host.restored) return;
   std::uint64_t count = 0;
-  for (const v1::DriftEvent& event : server) count += CountOf(event);
+  std::set<std::string> there;
+  for (const v1::DriftEvent& event : server) {
+    there.insert(Content(event));
+    count += MadeByServer(event) ? 0 : CountOf(event);
+  }
+  for (const auto& [content, event] : host.gone) {
+    if (!there.contains(content) && !MadeByServer(event)) count += CountOf(event);
+  }
+  if (host.gone.empty()) CheckCompacted(uuid, server);
   if (count == numbered) return;
   world_.Fail(absl::StrCat("P6: host ", uuid, ": the agent numbered ", numbered,
                            " events, the server counts ", count));
+}
+
+void Ledger::CheckCompacted(const std::string& uuid, const EventList& server) {
+  for (const v1::DriftEvent& event : server) {
+    if (event.kind() != v1::DriftEvent::KIND_COMPACTED) continue;
+    bool first = false;
+    bool last = false;
+    for (const v1::DriftEvent& other : server) {
+      if (!SameSetting(event, other) || other.kind() == v1::DriftEvent::KIND_COMPACTED) continue;
+      first = first || other.sequence() < event.sequence();
+      last = last || other.sequence() > event.sequence();
+    }
+    if (first && last) continue;
+    world_.Fail(absl::StrCat("P6: host ", uuid, ": compacted ", Content(event), " has no ",
+                             first ? "last" : "first", " beside it"));
+  }
+}
+
+void Ledger::CheckOpen(const std::string& uuid, const std::vector<std::string>& server,
+                       const std::set<std::string>& host) {
+  const HostLedger& of_host = hosts_[uuid];
+  std::set<std::string> there;
+  for (const std::string& setting : server) {
+    if (!there.insert(setting).second) {
+      world_.Fail(absl::StrCat("P6: host ", uuid, ": ", setting, " has two open drifts"));
+    }
+    if (!host.contains(setting)) {
+      world_.Fail(absl::StrCat("P6: host ", uuid, ": the drift of ", setting,
+                               " is over and stays open at the server"));
+    }
+  }
+  if (of_host.restored || !of_host.gone.empty()) return;
+  for (const std::string& setting : host) {
+    if (there.contains(setting)) continue;
+    world_.Fail(
+        absl::StrCat("P6: host ", uuid, ": ", setting, " drifts, at the server it is over"));
+  }
 }
 
 void Ledger::CheckEnds(const std::string& uuid, const EventList& server,
@@ -108,7 +177,9 @@ void Ledger::CheckEnds(const std::string& uuid, const EventList& server,
   for (const v1::DriftEvent& event : server) {
     if (event.kind() != v1::DriftEvent::KIND_DRIFTED) continue;
     const int expected = open.contains(event.sequence()) ? 0 : 1;
-    if (ends[event.sequence()] == expected) continue;
+    // When its end went with a server and the setting drifts anew, that drift stands for both.
+    const bool lost = !host.gone.empty() && ends[event.sequence()] == 0;
+    if (lost || ends[event.sequence()] == expected) continue;
     return world_.Fail(absl::StrCat("P6: host ", uuid, ": drift ", Content(event), " has ",
                                     ends[event.sequence()], " ends at the server, expected ",
                                     expected));

@@ -22,8 +22,10 @@ struct HostLedger {
     bool kept_once = true;  // false: a restored image may have taken it away
   };
   std::map<std::string, Entry> entries;  // by content
-  bool cloned = false;                   // two machines number their events apart: nothing is said
+  bool cloned = false;                   // two machines number their events apart
   bool restored = false;
+  // Were at a server that was lost, and not in the backup that took its place.
+  std::map<std::string, v1::DriftEvent> gone;
 };
 
 // The events that one end holds.
@@ -40,11 +42,21 @@ class Ledger {
   std::set<std::string> Known(const std::string& uuid);
   void Restored(const std::string& uuid, const std::set<std::string>& known);
 
-  // All events at the server of a host, and its queue.
+  // The server is a backup again: it had `lost` and has it no more.
+  void ServerRestored(const std::string& uuid, const EventList& lost);
+  // No number of a policy is ever given to another text.
+  void SeePolicy(const std::string& name, std::uint64_t version, const std::string& digest);
+
+  // All events at the server of a host, and its queue (of a cloned one: both queues).
   void Check(const std::string& uuid, const EventList& server, const EventList& queue);
-  // Nothing is under way: the server counts all the events that the host has numbered.
+  // Nothing is under way: the server counts all the events that the host has numbered, and what was
+  // compacted has a first one before it and a last one after it.
   void CheckCount(const std::string& uuid, const EventList& server, std::uint64_t numbered);
 
+  // The server shows as open what is open at the host ("enforce dump.type"); only what went with a
+  // machine that was restored it may not know.
+  void CheckOpen(const std::string& uuid, const std::vector<std::string>& server,
+                 const std::set<std::string>& host);
   // Each drift at the server has ended once, or is one of `open` at its host.
   void CheckEnds(const std::string& uuid, const EventList& server,
                  const std::set<std::uint64_t>& open);
@@ -53,7 +65,10 @@ class Ledger {
 
  private:
   World& world_;
+  void CheckCompacted(const std::string& uuid, const EventList& server);
+
   std::map<std::string, HostLedger> hosts_;
+  std::map<std::pair<std::string, std::uint64_t>, std::string> policies_;  // digests
 };
 
 }  // namespace dumpwarden::sim

@@ -38,7 +38,11 @@ void Stream::Send(std::shared_ptr<const std::string> bytes) {
     if (IsAck(*bytes)) network_.world_.counts.Add(Fault::kUnsentAck);
     return;
   }
-  if (!closing_) network_.Push(*this, false, {{}, std::move(bytes)});
+  if (closing_) return;
+  network_.Push(*this, false, {{}, bytes});
+  v1::ServerMessage message;
+  if (!network_.on_ack_ || !IsAck(*bytes) || !message.ParseFromString(*bytes)) return;
+  network_.on_ack_(place_, message.ack(), false);
 }
 
 void Stream::SendLatest(std::shared_ptr<const std::string> bytes) {
@@ -300,7 +304,9 @@ bool Network::DeliverDown(Stream& stream) {
   if (!item.end) {
     v1::ServerMessage message;
     if (!message.ParseFromString(*item.bytes)) world_.Fail("no ServerMessage");
-    stream.agent_->OnMessage(std::move(message));
+    const int place = stream.place_;
+    stream.agent_->OnMessage(message);
+    if (on_ack_ && message.has_ack()) on_ack_(place, message.ack(), true);
     return true;
   }
   LinkEvents* agent = std::exchange(stream.agent_, nullptr);

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -94,6 +95,10 @@ class Network {
   // As a server would that went back in time: this message comes on a live stream of `place`.
   bool Inject(int place, const v1::ServerMessage& message);
 
+  // An Ack has been sent (`taken`: the agent has done what follows from it).
+  using AckSeen = std::function<void(int place, const v1::Ack& ack, bool taken)>;
+  void OnAck(AckSeen then) { on_ack_ = std::move(then); }
+
  private:
   friend class Stream;
   Stream* Find(StreamId id);
@@ -119,6 +124,7 @@ class Network {
   std::map<StreamId, std::unique_ptr<Stream>> streams_;
   std::map<int, absl::Duration> cut_;  // since when
   std::map<int, absl::Duration> slow_;
+  AckSeen on_ack_;
 };
 
 }  // namespace dumpwarden::sim

@@ -3,14 +3,17 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "core/base/digest.h"
 #include "core/base/status_macros.h"
 #include "core/base/timestamp.h"
 #include "core/policy/policy.h"
 #include "platform/sqlite.h"
+#include "server/store/backup.h"
 
 namespace dumpwarden::sim {
 namespace {
@@ -35,16 +38,18 @@ v1::DriftEvent EventOf(const Statement& row) {
   return event;
 }
 
-absl::StatusOr<std::map<std::string, EventList>> ReadEvents(const std::string& path) {
+absl::StatusOr<std::map<std::string, EventList>> ReadEvents(const std::string& path,
+                                                            std::set<std::int64_t>& cursors) {
   ASSIGN_OR_RETURN(std::unique_ptr<Database> db, Database::OpenReadOnly(path));
   ASSIGN_OR_RETURN(Statement select,
                    db->Prepare("SELECT uuid, sequence, kind, setting, mode, old_value, new_value, "
-                               "desired, policy, host_time, drift_sequence, count "
+                               "desired, policy, host_time, drift_sequence, count, event_id "
                                "FROM drift_event JOIN host USING (host_id) ORDER BY event_id"));
   std::map<std::string, EventList> events;
   while (true) {
     ASSIGN_OR_RETURN(const bool row, select.Step());
     if (!row) return events;
+    cursors.insert(select.Int(12));
     events[select.Text(0)].push_back(EventOf(select));
   }
 }
@@ -68,7 +73,7 @@ Server::~Server() {
 void Server::StartSoon(absl::Duration delay) {
   if (running() || starting_) return;
   starting_ = true;
-  world_.After(delay, [this] {
+  world_.After(std::max(delay, away_until_ - world_.now()), [this] {
     starting_ = false;
     if (!running()) Start();
   });
@@ -111,11 +116,12 @@ void Server::Pump() {
 }
 
 void Server::AfterEvent() {
+  if (!running()) return;
   if (faults_.dead()) {
     world_.Trace(absl::StrCat("the server died at ", faults_.killed_in()));
-    world_.counts.Add(Fault::kServerKillInCall);
-    return EndProcess(world_.chance.Happens(0.5) ? Network::Death::kPower
-                                                 : Network::Death::kProcess);
+    if (!power_fails_) world_.counts.Add(Fault::kServerKillInCall);
+    const bool power = power_fails_ || world_.chance.Happens(0.5);
+    return EndProcess(power ? Network::Death::kPower : Network::Death::kProcess);
   }
   if (pump_due_) return;
   pump_due_ = true;
@@ -136,8 +142,9 @@ void Server::EndProcess(Network::Death death) {
   network_.ServerDied(death);
   if (death == Network::Death::kPower) {
     world_.counts.Add(Fault::kServerPowerCut);
-    disk_.PowerCut();
+    disk_.PowerCut(power_fails_.value_or(Disk::Unsynced::kSome));
   }
+  power_fails_.reset();
   StartSoon(absl::Milliseconds(world_.chance.Between(500, 90000)));
 }
 
@@ -164,6 +171,89 @@ void Server::Restart() {
   world_.After(absl::Milliseconds(500), [this, process = process_] {
     if (process == process_ && running()) EndProcess(Network::Death::kProcess);
   });
+}
+
+void Server::FailPower(Disk::Unsynced unsynced) {
+  if (!running() || faults_.dead()) return;
+  world_.Trace("the server loses power in the middle of things");
+  power_fails_ = unsynced;
+  faults_.Die();
+  world_.After(absl::ZeroDuration(), [this] {
+    if (running() && faults_.dead()) AfterEvent();
+  });
+}
+
+void Server::GoAway(absl::Duration time) {
+  if (!running()) return;
+  world_.Trace(absl::StrCat("the server is away for ", absl::FormatDuration(time)));
+  away_until_ = world_.now() + time;
+  faults_.Die();
+  EndProcess(Network::Death::kProcess);
+}
+
+// --- Backups
+
+void Server::BackUp() {
+  if (!running()) return;
+  CheckPolicies();
+  const std::string path = absl::StrCat(disk_.folder(), "/backup.db");
+  const absl::Status made = BackUpStore(StorePath(disk_), path);
+  const std::shared_ptr<DiskFile> file = disk_.Find(path);
+  world_.Trace(absl::StrCat("backup: ", made.ToString()));
+  if (made.ok() && !faults_.dead()) {
+    if (!file->unsynced.empty()) world_.Fail("P7: a backup was made and is not synced");
+    const MachineFaults::Pause pause(faults_);
+    absl::StatusOr<PolicyMap> policies = InForce();
+    if (!policies.ok()) return world_.Fail(policies.status().ToString());
+    backup_ = Backup{file->bytes, *std::move(policies), Events()};
+  }
+  for (const char* suffix : {"", "-journal"}) disk_.Remove(path + suffix);
+  std::filesystem::remove(path);
+  AfterEvent();
+}
+
+std::map<std::string, EventList> Server::RestoreFromBackup() {
+  std::map<std::string, EventList> lost = Events();
+  for (auto& [uuid, events] : lost) {
+    std::set<std::string> kept;
+    for (const v1::DriftEvent& event : backup_->events[uuid]) kept.insert(Ledger::Content(event));
+    std::erase_if(events, [&kept](const v1::DriftEvent& event) {
+      return kept.contains(Ledger::Content(event));
+    });
+  }
+  faults_.Die();
+  EndProcess(Network::Death::kPower);
+  const MachineFaults::Pause pause(faults_);
+  disk_.Load({{"/server.db", backup_->store}});
+  const absl::Status begun = BeginAfterRestore(StorePath(disk_), clock_.Now(), "backup");
+  if (!begun.ok()) world_.Fail(absl::StrCat("restore: ", begun.ToString()));
+  if (!lost_policies_) lost_policies_ = told_;
+  told_ = backup_->policies;
+  maybe_.clear();
+  backup_.reset();
+  return lost;
+}
+
+// Each with another text, so that it is another version: hosts may have a later one than the
+// backup.
+void Server::ApplyLostPolicies() {
+  if (!running() || !lost_policies_) return;
+  for (const std::string& name : PolicyNames()) {
+    if (!lost_policies_->contains(name)) Delete(name);
+  }
+  std::vector<std::string> yamls;
+  for (const auto& [name, yaml] : *lost_policies_) {
+    yamls.push_back(absl::StrReplaceAll(yaml, {{"description: ", "description: again "}}));
+  }
+  if (!yamls.empty()) Apply(yamls);
+  if (!running()) return;
+  if (yamls.empty()) return lost_policies_.reset();
+  const auto applied = told_.find(lost_policies_->begin()->first);
+  const bool refused = applied == told_.end() || applied->second != yamls.front();
+  if (refused) {  // facts have changed since: some host would be torn
+    for (const std::string& name : PolicyNames()) Delete(name);
+  }
+  lost_policies_.reset();
 }
 
 // --- Listener
@@ -259,12 +349,18 @@ std::vector<std::string> Server::PolicyNames() {
 
 // --- Checks
 
+absl::StatusOr<Server::PolicyMap> Server::InForce() {
+  ASSIGN_OR_RETURN(const std::vector<PolicyRow> rows, store().PoliciesInForce());
+  PolicyMap there;
+  for (const PolicyRow& row : rows) there[row.name] = row.yaml;
+  return there;
+}
+
 void Server::CheckPolicies() {
   const MachineFaults::Pause pause(faults_);
-  const absl::StatusOr<std::vector<PolicyRow>> rows = store().PoliciesInForce();
-  if (!rows.ok()) return world_.Fail(absl::StrCat("P7: ", rows.status().ToString()));
-  PolicyMap there;
-  for (const PolicyRow& row : *rows) there[row.name] = row.yaml;
+  const absl::StatusOr<PolicyMap> in_force = InForce();
+  if (!in_force.ok()) return world_.Fail(absl::StrCat("P7: ", in_force.status().ToString()));
+  const PolicyMap& there = *in_force;
   const bool one_of_maybe = std::find(maybe_.begin(), maybe_.end(), there) != maybe_.end();
   if (there != told_ && !one_of_maybe) {
     return world_.Fail(absl::StrCat("P7: ", there.size(),
@@ -277,7 +373,14 @@ void Server::CheckPolicies() {
 
 std::map<std::string, EventList> Server::Events() {
   const MachineFaults::Pause pause(faults_);
-  absl::StatusOr<std::map<std::string, EventList>> events = ReadEvents(StorePath(disk_));
+  std::set<std::int64_t> cursors;
+  auto events = ReadEvents(StorePath(disk_), cursors);
+  const std::int64_t newest = cursors_.empty() ? 0 : *cursors_.rbegin();
+  for (const std::int64_t cursor : cursors) {
+    if (!cursors_.insert(cursor).second || cursor > newest) continue;
+    world_.Fail(absl::StrCat("P6: the cursor ", cursor, " is new and not above ", newest,
+                             ": who follows drift would miss it"));
+  }
   if (!events.ok()) world_.Fail(events.status().ToString());
   return events.ok() ? *std::move(events) : std::map<std::string, EventList>();
 }

@@ -7,6 +7,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -44,6 +46,17 @@ class Server final : public Listener {
   void Delete(const std::string& name);
   std::vector<std::string> PolicyNames();
 
+  // As `dumpwarden-server backup` and `restore` do with the store.  The newest backup counts, and
+  // once: of two restores of one the second gives out other numbers only if its clock goes on.
+  void BackUp();
+  bool has_backup() const { return backup_.has_value(); }
+  // What the lost server had of drift, and this one has not, by uuid.
+  std::map<std::string, EventList> RestoreFromBackup();
+  // As the manual says of policies that were lost: those of the lost server, once more.
+  void ApplyLostPolicies();
+  void GoAway(absl::Duration time);
+  void FailPower(Disk::Unsynced unsynced);  // at this very moment, whatever it does
+
   // P7: what operators were told is what the store has.
   void CheckPolicies();
   // Everything that the store keeps of drift, by uuid.
@@ -56,6 +69,11 @@ class Server final : public Listener {
 
  private:
   using PolicyMap = std::map<std::string, std::string>;  // name -> YAML
+  struct Backup {
+    std::string store;
+    PolicyMap policies;
+    std::map<std::string, EventList> events;
+  };
 
   void Start();
   void Tick(int process);
@@ -63,6 +81,7 @@ class Server final : public Listener {
   void AfterEvent();
   void EndProcess(Network::Death death);
   void TearDown();
+  absl::StatusOr<PolicyMap> InForce();
   void Answered(const absl::Status& status, PolicyMap after);
 
   World& world_;
@@ -79,6 +98,11 @@ class Server final : public Listener {
   bool pump_due_ = false;
   PolicyMap told_;                // what must be in force
   std::vector<PolicyMap> maybe_;  // calls that were not answered: it may also be one of these
+  std::optional<Backup> backup_;
+  std::optional<PolicyMap> lost_policies_;
+  absl::Duration away_until_;
+  std::optional<Disk::Unsynced> power_fails_;
+  std::set<std::int64_t> cursors_;  // of events, ever
 };
 
 }  // namespace dumpwarden::sim

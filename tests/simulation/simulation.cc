@@ -46,6 +46,7 @@ void Simulation::SetUp() {
   SeedSqlite(sqlite_chance_);
   std::filesystem::create_directory(folder_.File("server"));
   std::filesystem::create_directory(folder_.File("clone"));
+  const bool power_fails = std::exchange(power_fails_, false);  // later
   server_.StartSoon(absl::ZeroDuration());
   world_.Pass(absl::Milliseconds(1));
   for (int i = 0; i < kHosts; ++i) {
@@ -55,18 +56,23 @@ void Simulation::SetUp() {
         std::make_unique<Host>(world_, server_.network(), ledger_, i, UuidOf(i), folder));
     server_.Enroll(UuidOf(i), absl::StrCat("host ", i));
     DraftHost(hosts_.back()->machine());
+    hosts_.back()->OnSend([this] { return OnAgentSend(); });
     hosts_.back()->StartSoon(absl::Milliseconds(world_.chance.Below(3000)));
   }
-  server_.OnStart([this] { CheckEvents(false); });
+  server_.OnStart([this] {
+    CheckAcknowledged();
+    CheckEvents(false);
+  });
   for (int i = 0; i < 3; ++i) server_.Apply({DraftPolicy(world_.chance)});
   world_.Pass(absl::Seconds(5));
+  power_fails_ = power_fails;
 }
 
 bool Simulation::Run() {
   SetUp();
   for (int step = 0; step < kSteps && !world_.failed(); ++step) {
     Step();
-    if (step % 20 == 19) CheckEvents(false);
+    if (step % 20 == 19 || power_fails_) CheckEvents(false);
   }
   if (!world_.failed()) Settle();
   return !world_.failed();
@@ -103,12 +109,16 @@ void Simulation::Heal() {
 
 // Twelve minutes are the longest that a host stays away which the server sent away.
 void Simulation::Settle() {
+  power_fails_ = false;
   Heal();
-  world_.Pass(absl::Minutes(12));
+  world_.Pass(absl::Minutes(2));
+  server_.ApplyLostPolicies();
+  world_.Pass(absl::Minutes(10));
   std::string why;
   for (int round = 0; round < 20 && !world_.failed(); ++round) {
     world_.Pass(absl::Minutes(6));
     Heal();  // what starts may have armed something anew
+    server_.ApplyLostPolicies();
     why.clear();
     for (const auto& host : hosts_) {
       if (why.empty()) why = WhyNotSettled(*host);
@@ -126,15 +136,42 @@ void Simulation::CheckEvents(bool settled) {
   const std::map<std::string, EventList> events = server_.Events();
   for (const auto& host : hosts_) {
     if (!host->running()) continue;
-    const std::string& uuid = host->machine().uuid;
-    const auto there = events.find(uuid);
-    const EventList kept = there == events.end() ? EventList() : there->second;
-    ledger_.Check(uuid, kept, host->Queue());
-    const std::set<std::uint64_t> open = host->OpenDrifts();
-    if (!settled) continue;
-    ledger_.CheckCount(uuid, kept, host->state().next_event() - 1);
-    ledger_.CheckEnds(uuid, kept, open);
+    const auto there = events.find(host->machine().uuid);
+    CheckEventsOf(*host, there == events.end() ? EventList() : there->second, settled);
   }
+}
+
+void Simulation::CheckEventsOf(Host& host, const EventList& kept, bool settled) {
+  const std::string& uuid = host.machine().uuid;
+  EventList queue = host.Queue();
+  if (IsCloned(host)) {
+    if (!clone_->running()) return;
+    const EventList of_clone = clone_->Queue();
+    queue.insert(queue.end(), of_clone.begin(), of_clone.end());
+  }
+  ledger_.Check(uuid, kept, queue);
+  const std::set<std::uint64_t> open = host.OpenDrifts();
+  if (!settled || IsCloned(host)) return;
+  ledger_.CheckCount(uuid, kept, host.state().next_event() - 1);
+  ledger_.CheckEnds(uuid, kept, open);
+  CheckOpen(host);
+}
+
+void Simulation::CheckOpen(Host& host) {
+  const MachineFaults::Pause pause(server_.faults());
+  const absl::StatusOr<HostRow> row = server_.store().FindHost(host.machine().uuid);
+  if (!row.ok()) return world_.Fail(row.status().ToString());
+  DriftQuery query;
+  query.host = row->id;
+  query.limit = 10'000;
+  const absl::StatusOr<std::vector<v1::Drift>> drifts = server_.store().ListDrift(query);
+  if (!drifts.ok()) return world_.Fail(drifts.status().ToString());
+  std::vector<std::string> open;
+  for (const v1::Drift& drift : *drifts) {
+    if (drift.state() == "drifted")
+      open.push_back(absl::StrCat(drift.mode(), " ", drift.setting()));
+  }
+  ledger_.CheckOpen(host.machine().uuid, open, host.OpenSettings());
 }
 
 std::string Simulation::WhyNotSettled(Host& host) {

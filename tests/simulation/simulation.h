@@ -29,6 +29,14 @@ class Simulation {
   // True when every promise held.
   bool Run();
   World& world() { return world_; }
+  // Before Run: at some of the moments at which an Ack is sent or taken, or an agent has sent
+  // something, the power of both ends fails, and what was not synced is gone.
+  void FailPowerAtAcks();
+  // How often, and after how many of them what was acknowledged was looked for and found.
+  int power_failures() const { return power_failures_; }
+  int acks_checked() const { return acks_checked_; }
+  // Instead of Run: the server is gone for a week, in which much happens.
+  bool RunAWeekAlone();
 
  private:
   struct Action {
@@ -61,6 +69,9 @@ class Simulation {
   void BreakServerDisk();
   void FillServerDisk();
   void StepServerClock();
+  void BackUpServer() { server_.BackUp(); }
+  void RestoreServer();
+  void SendServerAway();
   void ApplyPolicies();
   void DeletePolicy();
   void ChangeFacts();
@@ -73,10 +84,19 @@ class Simulation {
   void SendStalePolicies();
   void OverflowQueue();
 
+  void PassAWeekAlone();
+  void CheckAloneEnforced();
+  void OnAck(int place, const v1::Ack& ack, bool taken);
+  bool OnAgentSend();
+  void CheckAcknowledged();
+
   // The end.
   void Heal();
   void Settle();
   void CheckEvents(bool settled);
+  void CheckEventsOf(Host& host, const EventList& kept, bool settled);
+  void CheckOpen(Host& host);
+  Host* At(int place);
   // Empty, or why this host has not come to rest.
   std::string WhyNotSettled(Host& host);
   bool IsCloned(const Host& host) const { return clone_ != nullptr && &host == cloned_; }
@@ -91,6 +111,15 @@ class Simulation {
   Host* cloned_ = nullptr;
   std::vector<std::optional<Host::Snapshot>> snapshots_;
   std::vector<std::vector<v1::ServerMessage>> old_policies_;
+  struct Acknowledged {
+    std::string uuid;
+    std::string epoch;
+    std::uint64_t sequence = 0;
+  };
+  std::vector<Acknowledged> acknowledged_;  // the last of each host, while power may fail
+  bool power_fails_ = false;
+  int power_failures_ = 0;
+  int acks_checked_ = 0;
 };
 
 }  // namespace dumpwarden::sim

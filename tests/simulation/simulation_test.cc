@@ -18,7 +18,7 @@ namespace dumpwarden::sim {
 namespace {
 
 // Seeds that failed once, and what they found.
-constexpr std::uint64_t kPastFailures[] = {3, 4, 6, 68};
+constexpr std::uint64_t kPastFailures[] = {3, 4, 6, 8, 43, 68};
 
 std::uint64_t FromEnvironment(const char* name, std::uint64_t fallback) {
   std::uint64_t number = 0;
@@ -56,6 +56,31 @@ TEST(Simulation, HoldsOverSeeds) {
 TEST(Simulation, HoldsOverSeedsThatFailedOnce) {
   FaultCounts counts;
   for (const std::uint64_t seed : kPastFailures) RunSeed(seed, counts);
+}
+
+// FSYNC BEFORE EVERY ACK: both ends start again from what was synced.
+TEST(Simulation, WhatWasAcknowledgedSurvivesAPowerCutOfBothMachines) {
+  const std::uint64_t first = FromEnvironment("DUMPWARDEN_SIM_FIRST", 1);
+  int power_failures = 0;
+  int acks_checked = 0;
+  for (std::uint64_t seed = first; seed < first + 5; ++seed) {
+    Simulation simulation(seed);
+    simulation.FailPowerAtAcks();
+    ASSERT_TRUE(simulation.Run()) << "seed " << seed << ": " << simulation.world().failure();
+    power_failures += simulation.power_failures();
+    acks_checked += simulation.acks_checked();
+  }
+  EXPECT_GT(power_failures, 100);
+  EXPECT_GT(acks_checked, 200);
+}
+
+TEST(Simulation, AWeekWithoutAServerLosesNothingAndEnforcesEverything) {
+  for (const std::uint64_t seed : {1, 2}) {
+    Simulation simulation(seed);
+    EXPECT_TRUE(simulation.RunAWeekAlone())
+        << "seed " << seed << ": " << simulation.world().failure();
+    EXPECT_GT(simulation.world().counts.Of(Fault::kQueueOverflow), 0u);
+  }
 }
 
 TEST(Simulation, IsTheSameEachTime) {

@@ -44,6 +44,13 @@ void World::Trace(const std::string& line) {
   if (trace_.size() > kMaxTrace) trace_.pop_front();
 }
 
+const absl::StatusOr<Policy>& World::ReadPolicyOnce(const std::string& name,
+                                                    const std::string& yaml) {
+  const auto [at, is_new] = policies_.try_emplace({name, yaml}, absl::UnknownError(""));
+  if (is_new) at->second = ReadPolicy(yaml, name, UnknownSettings::kKeep);
+  return at->second;
+}
+
 void World::Fail(const std::string& what) {
   if (failed()) return;
   failure_ = what;

@@ -12,10 +12,12 @@
 #include <string>
 #include <utility>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/base/random.h"
+#include "core/policy/policy.h"
 #include "tests/simulation/faults.h"
 
 namespace dumpwarden::sim {
@@ -71,6 +73,8 @@ class World {
   // Of everything that was traced: two runs of a seed give the same.
   std::uint64_t digest() const { return digest_; }
   void EchoTrace() { echo_ = true; }
+  // Twenty hosts and the checks read the same few again and again.
+  const absl::StatusOr<Policy>& ReadPolicyOnce(const std::string& name, const std::string& yaml);
   // What differs from run to run, a folder's name, is not traced.
   void Hide(std::string text) { hidden_ = std::move(text); }
 
@@ -88,6 +92,7 @@ class World {
   std::string failure_;
   bool echo_ = false;
   std::string hidden_;
+  std::map<std::pair<std::string, std::string>, absl::StatusOr<Policy>> policies_;  // as read
 };
 
 // One machine's: the wall clock may be wrong by any amount.

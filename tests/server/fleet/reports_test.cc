@@ -110,7 +110,12 @@ class FleetReports : public testing::Test {
     host.host_key = kUuid;
     ASSERT_THAT(store_->EnrollHost("t", "digest", host, clock_.Now(), audit), IsOk());
     session_ = fleet_->OnOpened(*store_->FindHost(kUuid), absl::InfiniteFuture(), stream_);
+    Greet("", 0);
+  }
+  void Greet(const std::string& epoch, std::uint64_t acknowledged) {
     v1::AgentMessage hello;
+    hello.mutable_hello()->set_epoch(epoch);
+    hello.mutable_hello()->set_acknowledged(acknowledged);
     hello.mutable_hello()->set_protocol_min(1);
     hello.mutable_hello()->set_protocol_max(1);
     hello.mutable_hello()->set_agent_version("0.1.0");
@@ -211,6 +216,24 @@ TEST_F(FleetReports, KeepsOnceWhatANewEpochTellsAgainAndEndsItThere) {
   follow.after_cursor = Drifts()[0].cursor();
   ASSERT_THAT(*store_->ListDrift(follow), SizeIs(1));
   EXPECT_EQ(store_->ListDrift(follow)->front().state(), "resolved");
+}
+
+// Seed 43 of the simulation: the host had told the end to the server that was lost.
+TEST_F(FleetReports, LeavesNoDriftOpenWhoseEndIsNotInTheBackupThatWasRestored) {
+  v1::AgentMessage first = ReportOf(1, StateOf("small"));
+  AddEvent(first, 1, "small");
+  AckTo(first);
+  fleet_->OnClosed(session_);
+  session_ = fleet_->OnOpened(*store_->FindHost(kUuid), absl::InfiniteFuture(), stream_);
+  Greet(std::string(16, 'e'), 7);
+  HostState over = StateOf("small");
+  over.findings[0].set_status(v1::STATUS_COMPLIANT);
+  const v1::Ack taken = AckTo(ReportOf(8, over));
+  EXPECT_TRUE(taken.want_full());
+  EXPECT_EQ(taken.sequence(), 8u) << "its own: it begins an epoch";
+  EXPECT_FALSE(AckTo(ReportOf(9, over, nullptr, 'f')).want_full());
+  ASSERT_THAT(Drifts(), SizeIs(1));
+  EXPECT_EQ(Drifts()[0].state(), "resolved");
 }
 
 // A delta on N-1 was written over the rows of N, which was committed meanwhile.

@@ -185,6 +185,17 @@ TEST_F(SqliteStoreTest, GivesNoVersionOutTwiceHoweverOftenABackupIsRestored) {
   EXPECT_EQ(AppliedAfterRestore(second, clock_, PolicyOf("three")), 1 + 1000 + 180 + 1);
 }
 
+// Seed 8 of the simulation.
+TEST_F(SqliteStoreTest, GivesNoVersionOutTwiceAfterARestoreByAClockThatWentBack) {
+  {
+    ASSERT_OK_AND_ASSIGN(const auto store, MakeSqliteStore(path_, clock_));
+    const Audit audit{"test", "", "policy.apply", "base", "", "", ""};
+    ASSERT_THAT(store->PutPolicies({PolicyOf("one")}, audit), IsOk());
+  }
+  clock_.SetWall(clock_.Now() - absl::Hours(24));
+  EXPECT_EQ(AppliedAfterRestore(path_, clock_, PolicyOf("two")), 1 + 1000 + 1);
+}
+
 TEST_F(SqliteStoreTest, OpensAFileOfEveryEarlierProgram) {
   const std::vector<absl::string_view> all = Migrations();
   for (std::size_t version = 1; version <= all.size(); ++version) {
