@@ -77,7 +77,8 @@ std::string Difference(const std::string& expected, const std::string& found) {
   std::string lines;
   const auto without = [&lines](const std::string& one, const std::string& other, char mark) {
     for (const absl::string_view line : absl::StrSplit(one, '\n')) {
-      if (!absl::StrContains(other, line)) absl::StrAppend(&lines, "\n", std::string(1, mark), line);
+      if (!absl::StrContains(other, line))
+        absl::StrAppend(&lines, "\n", std::string(1, mark), line);
     }
   };
   without(expected, found, '-');
@@ -169,8 +170,8 @@ class Loop {
       if (expected_[parts] == now && (parts & answered) == answered) return;
     }
     if (answered == 0 && operation_.has_steps) return;
-    ADD_FAILURE() << "answered OK: parts " << answered << "; found against before:"
-                  << Difference(expected_.front(), now)
+    ADD_FAILURE() << "answered OK: parts " << answered
+                  << "; found against before:" << Difference(expected_.front(), now)
                   << "\nand against after:" << Difference(expected_.back(), now);
   }
 
@@ -184,7 +185,8 @@ class Loop {
     if (reads) missing = All();
     if (missing == 0) return;
     const std::vector<Answer> answers = operation_.run(live_, missing);
-    for (const Answer& answer : answers) EXPECT_TRUE(answer.ok()) << "when tried again: " << answer.status();
+    for (const Answer& answer : answers)
+      EXPECT_TRUE(answer.ok()) << "when tried again: " << answer.status();
     CheckDone();
   }
 
@@ -250,7 +252,10 @@ void LoopOver(const FaultCase& operation) {
   const struct {
     Trouble trouble;
     const char* name;
-  } kTroubles[] = {{Trouble::kOnce, "once"}, {Trouble::kTwice, "twice"}, {Trouble::kWhile, "while"}, {Trouble::kGone, "gone"}};
+  } kTroubles[] = {{Trouble::kOnce, "once"},
+                   {Trouble::kTwice, "twice"},
+                   {Trouble::kWhile, "while"},
+                   {Trouble::kGone, "gone"}};
   for (const auto& kind : kKinds) {
     for (const auto& trouble : kTroubles) {
       SCOPED_TRACE(absl::StrCat(kind.name, " ", trouble.name));

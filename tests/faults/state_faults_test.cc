@@ -92,11 +92,12 @@ class StateFaults : public testing::Test {
   }
   void LoopStatus(std::function<absl::Status(AgentState&)> run, int least_memory = 20,
                   int least_disk = 8, int least_full = 3) {
-    Loop([run = std::move(run)](AgentState& state) -> Answer {
-           RETURN_IF_ERROR(run(state));
-           return "";
-         },
-         least_memory, least_disk, least_full);
+    Loop(
+        [run = std::move(run)](AgentState& state) -> Answer {
+          RETURN_IF_ERROR(run(state));
+          return "";
+        },
+        least_memory, least_disk, least_full);
   }
 
   std::unique_ptr<AgentState> state_;

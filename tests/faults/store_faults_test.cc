@@ -77,8 +77,7 @@ class StoreFaults : public testing::Test {
     host.uuid = uuid;
     host.name = "web-01";
     host.host_key = "SPKI of " + uuid;
-    return store_.store->EnrollHost(token, Sha256("secret"), host, clock_.Now(),
-                                    By("host.enroll"));
+    return store_.store->EnrollHost(token, Sha256("secret"), host, clock_.Now(), By("host.enroll"));
   }
   ReportCommit Commit(HostId host, std::uint64_t sequence, const HostState& after,
                       const HostState* before) {
@@ -298,9 +297,8 @@ TEST_F(StoreFaults, BringsAnEarlierFileToTheNewestSchemaOrLeavesItForTheNextTry)
       const auto db = Database::Open(path, Database::Durability::kFull);
       ASSERT_THAT(db, IsOk());
       const std::vector<absl::string_view> all = Migrations();
-      ASSERT_THAT(
-          (*db)->Migrate({all.begin(), all.begin() + static_cast<std::ptrdiff_t>(version)}),
-          IsOk());
+      ASSERT_THAT((*db)->Migrate({all.begin(), all.begin() + static_cast<std::ptrdiff_t>(version)}),
+                  IsOk());
     };
     operation.open = [](const Path&) { return absl::OkStatus(); };
     operation.close = [] {};

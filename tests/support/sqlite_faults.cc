@@ -50,9 +50,8 @@ int OrFail(int error, Call call) {
 
 int Close(sqlite3_file* file) { return RealOf(file)->pMethods->xClose(RealOf(file)); }
 int Read(sqlite3_file* file, void* bytes, int count, sqlite3_int64 offset) {
-  return OrFail(SQLITE_IOERR_READ, [&] {
-    return RealOf(file)->pMethods->xRead(RealOf(file), bytes, count, offset);
-  });
+  return OrFail(SQLITE_IOERR_READ,
+                [&] { return RealOf(file)->pMethods->xRead(RealOf(file), bytes, count, offset); });
 }
 int Write(sqlite3_file* file, const void* bytes, int count, sqlite3_int64 offset) {
   const auto write = [&](int size) {
@@ -110,10 +109,25 @@ int ShmUnmap(sqlite3_file* file, int remove) {
   return RealOf(file)->pMethods->xShmUnmap(RealOf(file), remove);
 }
 
-constexpr sqlite3_io_methods kMethods = {
-    2,       Close,      Read,    Write,   Truncate,   Sync,     FileSize, Lock,
-    Unlock,  CheckReservedLock,   FileControl, SectorSize, Characteristics, ShmMap, ShmLock,
-    ShmBarrier, ShmUnmap, nullptr, nullptr};
+constexpr sqlite3_io_methods kMethods = {2,
+                                         Close,
+                                         Read,
+                                         Write,
+                                         Truncate,
+                                         Sync,
+                                         FileSize,
+                                         Lock,
+                                         Unlock,
+                                         CheckReservedLock,
+                                         FileControl,
+                                         SectorSize,
+                                         Characteristics,
+                                         ShmMap,
+                                         ShmLock,
+                                         ShmBarrier,
+                                         ShmUnmap,
+                                         nullptr,
+                                         nullptr};
 
 int Open(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* out_flags) {
   file->pMethods = nullptr;  // not to be closed when this fails
