@@ -16,9 +16,10 @@ struct Armed {
   int failed = 0;
 };
 Armed armed;
+bool paused = false;
 
 bool Fails(SqliteFault kind) {
-  if (armed.nth == 0 || armed.kind != kind) return false;
+  if (paused || armed.nth == 0 || armed.kind != kind) return false;
   const int call = ++armed.calls - armed.nth;
   if (call < 0 || call >= armed.count) return false;
   ++armed.failed;
@@ -171,6 +172,9 @@ void InstallSqliteFaults() {
 }
 
 void FailSqlite(SqliteFault kind, int nth, int count) { armed = {kind, nth, count, 0, 0}; }
+
+NoSqliteFaults::NoSqliteFaults() { paused = true; }
+NoSqliteFaults::~NoSqliteFaults() { paused = false; }
 
 int StopFailingSqlite() {
   const int failed = armed.failed;

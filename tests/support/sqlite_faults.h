@@ -19,6 +19,13 @@ void FailSqlite(SqliteFault kind, int nth, int count);
 // How many calls have failed.
 int StopFailingSqlite();
 
+// What a test asks in between neither fails nor counts.
+class NoSqliteFaults {
+ public:
+  NoSqliteFaults();
+  ~NoSqliteFaults();
+};
+
 }  // namespace dumpwarden
 
 #endif  // DUMPWARDEN_TESTS_SUPPORT_SQLITE_FAULTS_H_
