@@ -90,6 +90,36 @@ mutant full-report-is-a-delta core/reconcile/state_digest.cc 'state_digest_test 
   'if (report.full()) state = HostState{};' ''
 mutant revoked-host-comes-in server/authorize.cc 'authorize_test *' \
   'if (host->revoked) {' 'if (false) {'
+mutant commit-error-ignored platform/sqlite.cc 'state_faults_test *Acknowledgement*' \
+  'if (status.ok()) status = Execute("COMMIT");' \
+  'if (status.ok()) Execute("COMMIT").IgnoreError();'
+mutant commit-not-synced platform/sqlite.cc 'state_faults_test *Acknowledgement*' \
+  '"PRAGMA synchronous=FULL"' '"PRAGMA synchronous=NORMAL"'
+mutant roll-back-forgotten platform/sqlite.cc 'state_faults_test *Acknowledgement*' \
+  'if (!status.ok()) RollBack().IgnoreError();  // or before whatever comes next' ''
+mutant roll-back-tried-once platform/sqlite.cc 'state_faults_test *Acknowledgement*' \
+  'failed_ = true;
+  return EndFailed();' \
+  'failed_ = true;
+  const absl::Status ended = EndFailed();
+  failed_ = false;
+  return ended;'
+mutant half-a-body-committed platform/sqlite.cc 'store_faults_test *KeepsAReport*' \
+  'if (!Execute("ROLLBACK TO part; RELEASE part").ok()) RollBack().IgnoreError();' \
+  'Execute("ROLLBACK TO part; RELEASE part").IgnoreError();'
+mutant bind-error-ignored platform/sqlite.cc 'state_faults_test *Acknowledgement*' \
+  'if (bind_error_ != SQLITE_OK) {' 'if (false) {'
+mutant step-error-is-the-end platform/sqlite.cc 'state_faults_test *ReadsRight*' \
+  'if (code == SQLITE_DONE) return false;' 'if (code != SQLITE_BUSY) return false;'
+mutant number-given-before-it-is-kept agent/state.cc 'state_faults_test *GivesANumber*' \
+  'const std::uint64_t sent = std::max(last_sent_event_, last_event);' \
+  'const std::uint64_t sent = std::max(last_sent_event_, last_event);
+  ++next_report_;'
+mutant no-sync-of-the-file core/base/vfs.cc 'registry_faults_test *' \
+  'RETURN_IF_ERROR(vfs.Sync(temp));
+  FAILPOINT' 'FAILPOINT'
+mutant no-sync-of-the-registry agent/registry/replace_file.cc 'registry_faults_test *' \
+  'return vfs.Sync(temp);' 'return absl::OkStatus();'
 
 list() {
   local row

@@ -110,8 +110,8 @@ std::string NameOf(const testing::TestParamInfo<Beneath>& info) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Beneath, AgentFaults,
-                         testing::Values(Beneath::kHost, Beneath::kStateMemory,
-                                         Beneath::kStateDisk, Beneath::kStateFull),
+                         testing::Values(Beneath::kHost, Beneath::kStateMemory, Beneath::kStateDisk,
+                                         Beneath::kStateFull),
                          NameOf);
 
 }  // namespace

@@ -95,7 +95,8 @@ class Loop {
     for (unsigned parts = 0; parts < expected_.size(); ++parts) {
       Reset();
       const std::vector<Answer> answers = operation_.run(live_, parts);
-      for (const Answer& answer : answers) EXPECT_THAT(answer, IsOk());
+      for (const Answer& answer : answers) EXPECT_TRUE(answer.ok()) << answer.status();
+      CheckSynced(answers);
       if (parts + 1 == expected_.size()) answers_ = answers;
       expected_[parts] = DumpOf(live_);
     }
@@ -111,6 +112,7 @@ class Loop {
       Reset();
       FailSqlite(kind_, nth, CallsOf(trouble_));
       const std::vector<Answer> answers = operation_.run(live_, All());
+      CheckSynced(answers);
       if (trouble_ == Trouble::kGone) operation_.close();
       if (StopFailingSqlite() == 0) return faults;
       ++faults;
@@ -125,7 +127,7 @@ class Loop {
   // A call that fails once is any of them, in turn; of those from which on all fail, and of very
   // many, the further on, the fewer.
   int StepAfter(int nth) const {
-    if (operation_.sparse) return 1 + nth / 3;
+    if (operation_.skip != 0) return 1 + nth / operation_.skip;
     return trouble_ == Trouble::kOnce ? 1 : 1 + nth / 10;
   }
 
@@ -162,6 +164,13 @@ class Loop {
     const std::string now = DumpOf(live_);
     CheckState(now, answered);
     RunAgain(now);
+  }
+
+  void CheckSynced(const std::vector<Answer>& answers) {
+    for (const Answer& answer : answers) {
+      if (!answer.ok()) continue;
+      EXPECT_EQ(UnsyncedSqliteFiles(), 0) << "answered before it is on the disk";
+    }
   }
 
   // A legal state that has every part that was answered with OK.

@@ -30,8 +30,9 @@ struct FaultCase {
   std::function<std::string(const Path&)> outcome{};
   // It takes several transactions: what is done of it stays, and the next try does the rest.
   bool has_steps = false;
-  // It makes too many calls to let each of them fail: the further on, the fewer are.
-  bool sparse = false;
+  // Not 0: it makes too many calls to let each of them fail, so that after the nth comes the one
+  // that is 1 + n / skip further on.
+  int skip = 0;
   // How many calls must have been made to fail, at least.
   int least_memory = 0;
   int least_disk = 0;

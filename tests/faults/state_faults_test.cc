@@ -191,10 +191,10 @@ TEST_F(StateFaults, CompactsItsQueueAsAWhole) {
     RETURN_IF_ERROR(state_->Record({}, {Event(kMaxQueuedEvents + 1)}));
     return "";
   });
-  operation.sparse = true;
-  operation.least_memory = 15;
-  operation.least_disk = 10;
-  operation.least_full = 5;
+  operation.skip = 1;
+  operation.least_memory = 8;
+  operation.least_disk = 5;
+  operation.least_full = 4;
   LoopOver(operation);
 }
 
@@ -208,7 +208,7 @@ TEST_F(StateFaults, OpensOrSaysThatItCannot) {
     return state->epoch();
   });
   operation.has_steps = true;
-  operation.sparse = true;
+  operation.skip = 3;
   operation.least_memory = 15;
   operation.least_disk = 10;
   operation.least_full = 5;

@@ -267,7 +267,7 @@ TEST_F(StoreFaults, OpensAReaderOrSaysThatItCannot) {
     ASSIGN_OR_RETURN(store_, MakePumpedSqliteStore(path, clock_));
     return absl::OkStatus();
   };
-  operation.sparse = true;
+  operation.skip = 3;
   LoopOver(operation);
 }
 
@@ -309,7 +309,7 @@ TEST_F(StoreFaults, BringsAnEarlierFileToTheNewestSchemaOrLeavesItForTheNextTry)
       return "";
     });
     operation.has_steps = true;
-    operation.sparse = true;
+    operation.skip = 3;
     operation.least_memory = 15;
     operation.least_disk = 10;
     operation.least_full = 5;
@@ -320,7 +320,7 @@ TEST_F(StoreFaults, BringsAnEarlierFileToTheNewestSchemaOrLeavesItForTheNextTry)
 
 TEST_F(StoreFaults, BacksUpAllOrSaysThatItCannot) {
   FaultCase operation = CaseOf({}, 15, 8, 3);
-  operation.sparse = true;
+  operation.skip = 3;
   operation.run = OnePart([](const Path& path) -> Answer {
     const Path copy = path + ".copy";
     for (const char* suffix : {"", "-journal", "-wal", "-shm"}) {
@@ -337,7 +337,7 @@ TEST_F(StoreFaults, BeginsAfterARestoreAsAWhole) {
   FaultCase operation = CaseOf({}, 15, 8, 3);
   operation.open = [](const Path&) { return absl::OkStatus(); };
   operation.close = [] {};
-  operation.sparse = true;
+  operation.skip = 3;
   operation.run = OnePart([this](const Path& path) -> Answer {
     RETURN_IF_ERROR(BeginAfterRestore(path, clock_.Now(), "/backup"));
     return "";

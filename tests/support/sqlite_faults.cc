@@ -37,8 +37,16 @@ void* Reallocate(void* old, int size) {
 
 sqlite3_vfs* real_vfs;
 
+int unsynced = 0;
+
 struct File {
   sqlite3_file base;
+  bool named;  // or one that goes with its handle
+  bool dirty;
+  void SetDirty(bool now) {
+    unsynced += static_cast<int>(now && named) - static_cast<int>(dirty);
+    dirty = now && named;
+  }
   sqlite3_file* Real() { return reinterpret_cast<sqlite3_file*>(this + 1); }
 };
 sqlite3_file* RealOf(sqlite3_file* file) { return reinterpret_cast<File*>(file)->Real(); }
@@ -49,12 +57,16 @@ int OrFail(int error, Call call) {
   return Fails(SqliteFault::kDisk) ? error : call();
 }
 
-int Close(sqlite3_file* file) { return RealOf(file)->pMethods->xClose(RealOf(file)); }
+int Close(sqlite3_file* file) {
+  reinterpret_cast<File*>(file)->SetDirty(false);
+  return RealOf(file)->pMethods->xClose(RealOf(file));
+}
 int Read(sqlite3_file* file, void* bytes, int count, sqlite3_int64 offset) {
   return OrFail(SQLITE_IOERR_READ,
                 [&] { return RealOf(file)->pMethods->xRead(RealOf(file), bytes, count, offset); });
 }
 int Write(sqlite3_file* file, const void* bytes, int count, sqlite3_int64 offset) {
+  reinterpret_cast<File*>(file)->SetDirty(true);
   const auto write = [&](int size) {
     return RealOf(file)->pMethods->xWrite(RealOf(file), bytes, size, offset);
   };
@@ -69,8 +81,11 @@ int Truncate(sqlite3_file* file, sqlite3_int64 size) {
                 [&] { return RealOf(file)->pMethods->xTruncate(RealOf(file), size); });
 }
 // No power is cut here: to wait for the disk would only take time.
-int Sync(sqlite3_file*, int) {
-  return OrFail(SQLITE_IOERR_FSYNC, [] { return SQLITE_OK; });
+int Sync(sqlite3_file* file, int) {
+  return OrFail(SQLITE_IOERR_FSYNC, [file] {
+    reinterpret_cast<File*>(file)->SetDirty(false);
+    return SQLITE_OK;
+  });
 }
 int FileSize(sqlite3_file* file, sqlite3_int64* size) {
   return OrFail(SQLITE_IOERR_FSTAT,
@@ -132,6 +147,9 @@ constexpr sqlite3_io_methods kMethods = {2,
 
 int Open(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* out_flags) {
   file->pMethods = nullptr;  // not to be closed when this fails
+  reinterpret_cast<File*>(file)->named =
+      name != nullptr && (flags & SQLITE_OPEN_DELETEONCLOSE) == 0;
+  reinterpret_cast<File*>(file)->dirty = false;
   return OrFail(SQLITE_CANTOPEN, [&] {
     const int code = real_vfs->xOpen(real_vfs, name, RealOf(file), flags, out_flags);
     if (code == SQLITE_OK) file->pMethods = &kMethods;
@@ -175,6 +193,8 @@ void FailSqlite(SqliteFault kind, int nth, int count) { armed = {kind, nth, coun
 
 NoSqliteFaults::NoSqliteFaults() { paused = true; }
 NoSqliteFaults::~NoSqliteFaults() { paused = false; }
+
+int UnsyncedSqliteFiles() { return unsynced; }
 
 int StopFailingSqlite() {
   const int failed = armed.failed;

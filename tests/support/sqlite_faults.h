@@ -19,6 +19,9 @@ void FailSqlite(SqliteFault kind, int nth, int count);
 // How many calls have failed.
 int StopFailingSqlite();
 
+// How many open files hold what was written and not synced: none when anything is answered.
+int UnsyncedSqliteFiles();
+
 // What a test asks in between neither fails nor counts.
 class NoSqliteFaults {
  public:
