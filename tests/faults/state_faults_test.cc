@@ -10,6 +10,7 @@
 #include "agent/state.h"
 #include "tests/faults/sqlite_loop.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/temp_folder.h"
 
 namespace dumpwarden {
 namespace {
@@ -144,6 +145,25 @@ TEST_F(StateFaults, KeepsItsSmallFacts) {
   LoopStatus([](AgentState& state) {
     return state.SetBootSnapshot("boot-2", Acknowledged().observation);
   });
+}
+
+// In a transaction that could not be rolled back a later statement was answered, and lost.
+TEST_F(StateFaults, WhatIsWrittenAfterAFailureIsNoPartOfIt) {
+  for (int nth = 1; nth <= 60; nth += 3) {
+    SCOPED_TRACE(nth);
+    TempFolder folder;
+    const Path path = folder.File("state.db");
+    Seed(path);
+    ASSERT_OK_AND_ASSIGN(auto state, AgentState::Open(path, same_random));
+    FailSqlite(SqliteFault::kMemory, nth, 1'000'000);
+    EXPECT_FALSE(state->Record(Tracked("small", 3), {Event(3)}).ok());
+    EXPECT_GT(StopFailingSqlite(), 0);
+    ASSERT_THAT(state->SetPolicyProblems("told later"), IsOk());
+    state.reset();
+    ASSERT_OK_AND_ASSIGN(state, AgentState::Open(path, same_random));
+    EXPECT_EQ(state->PolicyProblems().value(), "told later");
+    EXPECT_EQ(state->EventCount().value(), 2u);
+  }
 }
 
 TEST_F(StateFaults, ReadsRightOrSaysThatItCannot) {
