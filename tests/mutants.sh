@@ -107,7 +107,7 @@ mutant roll-back-tried-once platform/sqlite.cc 'state_faults_test *Acknowledgeme
 mutant half-a-body-committed platform/sqlite.cc 'store_faults_test *KeepsAReport*' \
   'if (!Execute("ROLLBACK TO part; RELEASE part").ok()) RollBack().IgnoreError();' \
   'Execute("ROLLBACK TO part; RELEASE part").IgnoreError();'
-mutant bind-error-ignored platform/sqlite.cc 'state_faults_test *Acknowledgement*' \
+mutant bind-error-ignored platform/sqlite.cc 'state_faults_test *RecordsDrift*' \
   'if (bind_error_ != SQLITE_OK) {' 'if (false) {'
 mutant step-error-is-the-end platform/sqlite.cc 'state_faults_test *ReadsRight*' \
   'if (code == SQLITE_DONE) return false;' 'if (code != SQLITE_BUSY) return false;'
