@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/failpoint.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
 #include "core/catalog/catalog.h"
@@ -215,6 +216,7 @@ void AgentCore::SendReport() {
   *message.mutable_report() = **std::move(report);
   told_policies_ = found_policies_;
   answer_by_ = clock_.Monotonic() + kAckLimit;
+  FAILPOINT("agent.report-numbered");
   link_.Send(message);
 }
 
@@ -304,9 +306,11 @@ void AgentCore::BeginEpoch() {
 }
 
 void AgentCore::OnAck(const v1::Ack& ack) {
+  FAILPOINT("agent.ack-received");
   if (reporter_.IsAhead(ack)) return BeginEpoch();
   const absl::StatusOr<bool> acknowledged = reporter_.OnAck(ack);
   if (!acknowledged.ok()) return Complain(acknowledged.status());
+  FAILPOINT("agent.ack-recorded");
   if (!reporter_.in_flight() && session_ == Session::kLive) answer_by_ = absl::InfiniteDuration();
   if (ack.want_full()) {
     ReportSoon(kFullReportDelay);

@@ -13,6 +13,7 @@
 #include "agent/enroll.h"
 #include "agent/grpc_link.h"
 #include "agent/service.h"
+#include "core/base/failpoint.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
 #include "core/base/token.h"
@@ -62,6 +63,7 @@ absl::StatusOr<Identity> Enroll(Vfs& vfs, const Clock& clock, const AgentConfig&
   ASSIGN_OR_RETURN(const v1::EnrollRequest request, MakeEnrollRequest(keys, text, options.name));
   ASSIGN_OR_RETURN(const v1::EnrollResponse response,
                    CallEnroll(options.server, config.proxy, token.root_pin, clock, request));
+  FAILPOINT("enroll.answered");
   ASSIGN_OR_RETURN(Identity identity,
                    CheckEnrollResponse(response, keys, token.root_pin, clock.Now()));
   ASSIGN_OR_RETURN(const std::string host_key, PrivateKeyPem(*keys.host));

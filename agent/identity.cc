@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "core/base/failpoint.h"
 #include "core/base/problems.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
@@ -190,11 +191,14 @@ absl::Status SaveIdentity(Vfs& vfs, const std::string& data, const Identity& ide
   RETURN_IF_ERROR(WriteDurably(vfs, fresh + "/ca.crt", identity.ca_pem));
   RETURN_IF_ERROR(WriteDurably(vfs, fresh + "/host.key", host_key_pem));
   RETURN_IF_ERROR(WriteDurably(vfs, fresh + "/identity.yaml", Render(identity)));
+  FAILPOINT("identity.written");
   if (enrolled) {
     RETURN_IF_ERROR(RemoveOld(vfs, data));
     RETURN_IF_ERROR(vfs.Rename(IdentityFolder(data), OldFolder(data)));
+    FAILPOINT("identity.old-aside");
   }
   RETURN_IF_ERROR(vfs.Rename(fresh, IdentityFolder(data)));
+  FAILPOINT("identity.renamed");
   RETURN_IF_ERROR(vfs.SyncFolder(data));
   return RemoveOld(vfs, data);
 }

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/digest.h"
+#include "core/base/failpoint.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
 #include "core/policy/policy.h"
@@ -263,6 +264,7 @@ absl::StatusOr<PolicyIntake::Outcome> PolicyIntake::PutInForce() {
   outcome.in_force = next != stored_;
   if (outcome.in_force) {
     RETURN_IF_ERROR(state_.PutPolicies(next));
+    FAILPOINT("agent.policies-kept");
     Use(std::move(next));
     log_.Info("policies in force", {{"policies", absl::StrCat(stored_.size())}});
   }

@@ -160,17 +160,22 @@ absl::Status AgentState::MakeEpoch(Random& random) {
 
 absl::Status AgentState::BeginEpoch(Random& random) {
   const std::string epoch = random.Bytes(16);
-  RETURN_IF_ERROR(db_->Transaction([&]() -> absl::Status {
-    RETURN_IF_ERROR(Put(kEpoch, epoch));
-    RETURN_IF_ERROR(PutInt(kAcknowledged, 0));
-    ASSIGN_OR_RETURN(Statement forget, db_->Prepare("DELETE FROM fact WHERE key = ?"));
-    return forget.Bind(1, kAcknowledgedState).Run();
-  }));
+  RETURN_IF_ERROR(db_->Transaction([&] { return PutEpoch(epoch); }));
+  HaveEpoch(epoch);
+  return absl::OkStatus();
+}
+
+absl::Status AgentState::PutEpoch(const std::string& epoch) {
+  RETURN_IF_ERROR(Put(kEpoch, epoch));
+  RETURN_IF_ERROR(PutInt(kAcknowledged, 0));
+  return Forget(kAcknowledgedState);
+}
+
+void AgentState::HaveEpoch(const std::string& epoch) {
   epoch_ = epoch;
   acknowledged_ = 0;
   acknowledged_state_.reset();
   acknowledged_digest_.clear();
-  return absl::OkStatus();
 }
 
 absl::Status AgentState::Load() {
@@ -223,6 +228,11 @@ absl::Status AgentState::Put(absl::string_view key, absl::string_view value) {
 
 absl::Status AgentState::PutInt(absl::string_view key, std::int64_t value) {
   return Put(key, absl::StrCat(value));
+}
+
+absl::Status AgentState::Forget(absl::string_view key) {
+  ASSIGN_OR_RETURN(Statement statement, db_->Prepare("DELETE FROM fact WHERE key = ?"));
+  return statement.Bind(1, key).Run();
 }
 
 absl::StatusOr<std::vector<StoredPolicy>> AgentState::Policies() {
@@ -412,16 +422,18 @@ absl::Status AgentState::SetReconnectWindow(absl::Duration window) {
 absl::Status AgentState::ActAs(absl::string_view host_id, Random& random) {
   ASSIGN_OR_RETURN(const std::optional<std::string> before, Get(kHost));
   if (before == host_id) return absl::OkStatus();
-  if (before.has_value()) RETURN_IF_ERROR(BeginEpoch(random));
-  return db_->Transaction([&]() -> absl::Status {
+  const std::string epoch = random.Bytes(16);
+  RETURN_IF_ERROR(db_->Transaction([&]() -> absl::Status {
     if (before.has_value()) {
-      ASSIGN_OR_RETURN(Statement forget, db_->Prepare("DELETE FROM fact WHERE key = ?"));
-      RETURN_IF_ERROR(forget.Bind(1, kWindow).Run());
+      RETURN_IF_ERROR(PutEpoch(epoch));
+      RETURN_IF_ERROR(Forget(kWindow));
       RETURN_IF_ERROR(db_->Execute(
           "DELETE FROM event; UPDATE tracked SET drift = 0, drifted_value = '', correcting = 0"));
     }
     return Put(kHost, host_id);
-  });
+  }));
+  if (before.has_value()) HaveEpoch(epoch);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<ConnectionState> AgentState::Connection() {

@@ -132,6 +132,9 @@ class AgentState {
   absl::StatusOr<absl::Time> GetTime(absl::string_view key);
   absl::Status Put(absl::string_view key, absl::string_view value);
   absl::Status PutInt(absl::string_view key, std::int64_t value);
+  absl::Status Forget(absl::string_view key);
+  absl::Status PutEpoch(const std::string& epoch);
+  void HaveEpoch(const std::string& epoch);  // PutEpoch is committed
   absl::Status PutNotConnected(absl::Time at);
   absl::Status ReplaceTracked(const TrackedSettings& tracked);
   absl::Status QueueEvents(const std::vector<v1::DriftEvent>& events);

@@ -56,11 +56,14 @@ absl::StatusCode CodeOf(int extended) {
   }
 }
 
-absl::Status SqliteError(sqlite3* db, absl::string_view what) {
+absl::Status SqliteError(sqlite3* db, absl::string_view what, int code, const char* why) {
   const char* file = sqlite3_db_filename(db, "main");
   return absl::Status(
-      CodeOf(sqlite3_extended_errcode(db)),
-      absl::StrCat("database ", file == nullptr ? "" : file, ": ", what, ": ", sqlite3_errmsg(db)));
+      CodeOf(code), absl::StrCat("database ", file == nullptr ? "" : file, ": ", what, ": ", why));
+}
+
+absl::Status SqliteError(sqlite3* db, absl::string_view what) {
+  return SqliteError(db, what, sqlite3_extended_errcode(db), sqlite3_errmsg(db));
 }
 
 // SQLite gives -wal and -shm the mode of the database.  An existing file is
@@ -181,8 +184,7 @@ Statement& Statement::BindNull(int index) {
 absl::StatusOr<bool> Statement::Step() {
   sqlite3* db = sqlite3_db_handle(statement_);
   if (bind_error_ != SQLITE_OK) {
-    return absl::Status(CodeOf(bind_error_), absl::StrCat("database: binding a parameter: ",
-                                                          sqlite3_errstr(bind_error_)));
+    return SqliteError(db, "binding a parameter", bind_error_, sqlite3_errstr(bind_error_));
   }
   const int code = sqlite3_step(statement_);
   if (code == SQLITE_ROW) return true;
@@ -263,6 +265,7 @@ absl::StatusOr<std::unique_ptr<Database>> Database::OpenReadOnly(const std::stri
 }
 
 absl::StatusOr<Statement> Database::Prepare(absl::string_view sql) {
+  RETURN_IF_ERROR(EndFailed());
   if (const auto idle = idle_->find(sql); idle != idle_->end()) {
     Statement again(idle->second, idle_);
     idle_->erase(idle);
@@ -286,6 +289,7 @@ absl::StatusOr<Statement> Database::Prepare(absl::string_view sql) {
 }
 
 absl::Status Database::Execute(absl::string_view sql) {
+  RETURN_IF_ERROR(EndFailed());
   if (sqlite3_exec(db_, std::string(sql).c_str(), nullptr, nullptr, nullptr) == SQLITE_OK) {
     return absl::OkStatus();
   }
@@ -301,27 +305,43 @@ std::int64_t Database::LastInsertId() const { return sqlite3_last_insert_rowid(d
 
 std::int64_t Database::Changes() const { return sqlite3_changes64(db_); }
 
-absl::Status Database::Transaction(const std::function<absl::Status()>& body) {
-  RETURN_IF_ERROR(Control("BEGIN IMMEDIATE"));
-  absl::Status status = body();
-  if (status.ok()) status = Control("COMMIT");
+absl::Status Database::RollBack() {
+  failed_ = true;
+  return EndFailed();
+}
+
+absl::Status Database::EndFailed() {
   // SQLite may have rolled back by itself (disk full, I/O error).
-  if (!status.ok() && sqlite3_get_autocommit(db_) == 0) Execute("ROLLBACK").IgnoreError();
+  if (failed_ && sqlite3_get_autocommit(db_) == 0 &&
+      sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr) != SQLITE_OK) {
+    return SqliteError(db_, "rolling back what failed before");
+  }
+  failed_ = false;
+  return absl::OkStatus();
+}
+
+absl::Status Database::Transaction(const std::function<absl::Status()>& body) {
+  absl::Status status = Control("BEGIN IMMEDIATE");
+  if (status.ok()) status = body();
+  if (status.ok()) status = Control("COMMIT");
+  if (!status.ok()) RollBack().IgnoreError();  // or before whatever comes next
   return status;
 }
 
 absl::Status Database::Savepoint(const std::function<absl::Status()>& body) {
+  RETURN_IF_ERROR(EndFailed());
   // Outside of a transaction a savepoint would begin, and its end commit, one of its own.
   if (sqlite3_get_autocommit(db_) != 0) {
     return absl::FailedPreconditionError(
-        "database: the transaction that this was to be part of has been rolled back");
+        absl::StrCat("database ", sqlite3_db_filename(db_, "main"),
+                     ": the transaction that this was to be part of has been rolled back"));
   }
   RETURN_IF_ERROR(Control("SAVEPOINT part"));
   absl::Status status = body();
-  if (status.ok()) return Control("RELEASE part");
-  if (sqlite3_get_autocommit(db_) == 0) {
-    RETURN_IF_ERROR(Execute("ROLLBACK TO part; RELEASE part"));
-  }
+  if (status.ok()) status = Control("RELEASE part");
+  if (status.ok() || sqlite3_get_autocommit(db_) != 0) return status;
+  // Half of a body is not to be committed with the rest.
+  if (!Execute("ROLLBACK TO part; RELEASE part").ok()) RollBack().IgnoreError();
   return status;
 }
 

@@ -72,9 +72,11 @@ class Database {
   absl::Status Execute(absl::string_view sql);  // several statements, no parameters
   std::int64_t LastInsertId() const;
   std::int64_t Changes() const;
-  // BEGIN IMMEDIATE, body, COMMIT; ROLLBACK when the body or the commit fails.
+  // BEGIN IMMEDIATE, body, COMMIT; ROLLBACK when the body or the commit fails.  When not even
+  // ROLLBACK can be run (no memory), it is run before whatever comes next.
   absl::Status Transaction(const std::function<absl::Status()>& body);
-  // Runs body inside a savepoint of the running transaction; a failure undoes only the body.
+  // Runs body inside a savepoint of the running transaction; a failure undoes only the body, or all
+  // of the transaction, which then cannot commit.
   absl::Status Savepoint(const std::function<absl::Status()>& body);
 
   // Brings the schema from what the file says (PRAGMA user_version) to `scripts.size()`, each
@@ -90,10 +92,13 @@ class Database {
 
  private:
   absl::StatusOr<std::int64_t> SchemaVersion();
+  absl::Status RollBack();
+  absl::Status EndFailed();
   explicit Database(sqlite3* db);
   absl::Status Control(absl::string_view sql);  // of transactions: often the same few
   sqlite3* db_;
   std::shared_ptr<Statement::Idle> idle_;
+  bool failed_ = false;  // what is open is of a transaction that failed, and is to be rolled back
 };
 
 }  // namespace dumpwarden

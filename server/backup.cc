@@ -9,6 +9,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "core/base/failpoint.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
 #include "platform/file_copy.h"
@@ -94,7 +95,9 @@ absl::Status Fill(Vfs& vfs, const BackupOptions& options, const ServerConfig& co
   RETURN_IF_ERROR(WriteDurably(vfs, yaml_file, yaml));
   ASSIGN_OR_RETURN(sums[kSavedConfig], FileDigest(yaml_file));
   ASSIGN_OR_RETURN(const std::string store, folder.Place(kSavedStore));
+  FAILPOINT("backup.files-copied");
   RETURN_IF_ERROR(BackUpStore(config.store, store));
+  FAILPOINT("backup.store-copied");
   RETURN_IF_ERROR(vfs.Sync(store));
   ASSIGN_OR_RETURN(sums[kSavedStore], FileDigest(store));
   ASSIGN_OR_RETURN(const std::string sums_file, folder.Place(kSums));

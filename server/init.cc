@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/failpoint.h"
 #include "core/base/host_port.h"
 #include "core/base/status_macros.h"
 #include "platform/keys.h"
@@ -132,7 +133,9 @@ absl::StatusOr<std::string> Init(const InitOptions& options, Vfs& vfs, const Clo
   ASSIGN_OR_RETURN(const HostPort listen, ParseHostPort(options.listen));
   RETURN_IF_ERROR(MakeOperator(vfs, *authority, options.folder, options.operator_name,
                                JoinHostPort(config.names.front(), listen.port), now));
+  FAILPOINT("init.identities-made");
   RETURN_IF_ERROR(MakeStore(options.folder + "/store.db", clock, options, *authority));
+  FAILPOINT("init.store-made");
   // Last: a folder with it is complete.
   RETURN_IF_ERROR(WriteDurably(vfs, options.folder + "/server.yaml", FormatServerConfig(config)));
   return WhatNext(options);

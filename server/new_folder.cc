@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "core/base/failpoint.h"
 #include "core/base/status_macros.h"
 
 namespace dumpwarden {
@@ -65,6 +66,7 @@ absl::StatusOr<std::string> NewFolder::Place(const std::string& relative) {
 absl::Status NewFolder::Keep() {
   for (const std::string& folder : folders_) RETURN_IF_ERROR(vfs_.SyncFolder(folder));
   RETURN_IF_ERROR(vfs_.Rename(partial_, name_));
+  FAILPOINT("folder.renamed");
   kept_ = true;
   return vfs_.SyncFolder(FolderOf(name_));
 }

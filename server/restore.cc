@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/failpoint.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
 #include "platform/file_copy.h"
@@ -74,7 +75,9 @@ absl::StatusOr<std::string> Restore(const RestoreOptions& options, Vfs& vfs, con
         options.from, "/", kSavedConfig, " names the store ", Quote(config.store),
         ", not the one in the backup: `store: ", kSavedStore, "` is accepted; was it edited?"));
   }
+  FAILPOINT("restore.files-copied");
   RETURN_IF_ERROR(BeginAfterRestore(config.store, clock.Now(), options.from));
+  FAILPOINT("restore.store-begun");
   RETURN_IF_ERROR(folder->Keep());
   return WhatNext(folder->name());
 }

@@ -133,6 +133,36 @@ mutant restored-server-keeps-what-is-over-open server/fleet/reports.cc 'reports_
   'hello.acknowledged > stored.sequence;' 'false;'
 mutant restored-server-gives-versions-out-again server/store/backup.cc 'sqlite_store_test *' \
   '"SELECT MAX(?1, COALESCE(MAX(at), 0)), ?2 FROM policy"' '"SELECT ?1, ?2"'
+mutant commit-error-ignored platform/sqlite.cc 'state_faults_test *Acknowledgement*' \
+  'if (status.ok()) status = Control("COMMIT");' \
+  'if (status.ok()) Control("COMMIT").IgnoreError();'
+mutant commit-not-synced platform/sqlite.cc 'state_faults_test *Acknowledgement*' \
+  '"PRAGMA synchronous=FULL"' '"PRAGMA synchronous=NORMAL"'
+mutant roll-back-forgotten platform/sqlite.cc 'state_faults_test *Acknowledgement*' \
+  'if (!status.ok()) RollBack().IgnoreError();  // or before whatever comes next' ''
+mutant roll-back-tried-once platform/sqlite.cc 'state_faults_test *Acknowledgement*' \
+  'failed_ = true;
+  return EndFailed();' \
+  'failed_ = true;
+  const absl::Status ended = EndFailed();
+  failed_ = false;
+  return ended;'
+mutant half-a-body-committed platform/sqlite.cc 'store_faults_test *KeepsAReport*' \
+  'if (!Execute("ROLLBACK TO part; RELEASE part").ok()) RollBack().IgnoreError();' \
+  'Execute("ROLLBACK TO part; RELEASE part").IgnoreError();'
+mutant bind-error-ignored platform/sqlite.cc 'state_faults_test *RecordsDrift*' \
+  'if (bind_error_ != SQLITE_OK) {' 'if (false) {'
+mutant step-error-is-the-end platform/sqlite.cc 'state_faults_test *ReadsRight*' \
+  'if (code == SQLITE_DONE) return false;' 'if (code != SQLITE_BUSY) return false;'
+mutant number-given-before-it-is-kept agent/state.cc 'state_faults_test *GivesANumber*' \
+  'const std::uint64_t sent = std::max(last_sent_event_, last_event);' \
+  'const std::uint64_t sent = std::max(last_sent_event_, last_event);
+  ++next_report_;'
+mutant no-sync-of-the-file core/base/vfs.cc 'registry_faults_test *' \
+  'RETURN_IF_ERROR(vfs.Sync(temp));
+  FAILPOINT' 'FAILPOINT'
+mutant no-sync-of-the-registry agent/registry/replace_file.cc 'registry_faults_test *' \
+  'return vfs.Sync(temp);' 'return absl::OkStatus();'
 
 list() {
   local row

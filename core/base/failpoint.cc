@@ -7,14 +7,21 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 
 namespace dumpwarden {
 
 void ReachFailpoint(const char* name) {
+  static std::atomic<int> reached = 0;
   const char* wanted = std::getenv("DUMPWARDEN_FAILPOINT");
-  if (wanted != nullptr && std::strcmp(wanted, name) == 0) kill(getpid(), SIGKILL);
+  const std::size_t length = std::strlen(name);
+  if (wanted == nullptr || std::strncmp(wanted, name, length) != 0) return;
+  const char* rest = wanted + length;
+  if (*rest != '\0' && *rest != '@') return;
+  const int nth = *rest == '@' ? std::atoi(rest + 1) : 1;
+  if (++reached == nth) kill(getpid(), SIGKILL);
 }
 
 }  // namespace dumpwarden

@@ -7,7 +7,7 @@
 #ifdef DUMPWARDEN_FAILPOINTS
 namespace dumpwarden {
 // Ends the process as kill -9 would when the environment names this point:
-// DUMPWARDEN_FAILPOINT=apply.flushed
+// DUMPWARDEN_FAILPOINT=apply.flushed, or apply.flushed@3 for the third time that it is reached.
 void ReachFailpoint(const char* name);
 }  // namespace dumpwarden
 #define FAILPOINT(name) ::dumpwarden::ReachFailpoint(name)

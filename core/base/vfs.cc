@@ -2,6 +2,7 @@
 #include "core/base/vfs.h"
 
 #include "absl/strings/str_cat.h"
+#include "core/base/failpoint.h"
 #include "core/base/status_macros.h"
 
 namespace dumpwarden {
@@ -11,6 +12,7 @@ absl::Status Replace(Vfs& vfs, const std::string& temp, const std::string& path,
                      absl::string_view bytes) {
   RETURN_IF_ERROR(vfs.Write(temp, bytes));
   RETURN_IF_ERROR(vfs.Sync(temp));
+  FAILPOINT("durable.written");
   return vfs.Rename(temp, path);
 }
 
@@ -22,6 +24,7 @@ absl::Status WriteDurably(Vfs& vfs, const std::string& path, absl::string_view b
     vfs.Remove(temp).IgnoreError();  // the first failure is the one to tell
     return status;
   }
+  FAILPOINT("durable.renamed");
   return vfs.SyncFolder(FolderOf(path));
 }
 

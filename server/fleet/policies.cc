@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/digest.h"
+#include "core/base/failpoint.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
 #include "core/base/timestamp.h"
@@ -241,6 +242,7 @@ absl::StatusOr<v1::ApplyPoliciesResponse> Policies::Apply(const v1::ApplyPolicie
                                              .detail = absl::StrCat(drafts.size(), " given"),
                                              .before = ContentDigest(rows_before),
                                              .after = ContentDigest(rows_after)}));
+  FAILPOINT("server.policy-committed");
   response.mutable_policies()->Clear();
   bool changed = false;
   for (v1::AppliedPolicy& policy : applied) {

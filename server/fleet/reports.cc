@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/failpoint.h"
 #include "server/fleet/checks.h"
 #include "server/fleet/session_fleet.h"
 
@@ -211,6 +212,7 @@ void SessionFleet::OnReportCommitted(SessionId id, HostId host, const StoredDige
                                      bool events, const absl::Status& status) {
   if (absl::IsAborted(status)) return OnReportRefused(id, host, now);
   Trouble("keep a report", status);
+  FAILPOINT("server.report-committed");
   if (status.ok() && events && options_.on_drift) options_.on_drift();
   std::lock_guard lock(mutex_);
   if (const auto slot = slots_.find(host); slot != slots_.end() && status.ok()) {

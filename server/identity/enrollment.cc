@@ -15,6 +15,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "core/base/digest.h"
+#include "core/base/failpoint.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
 #include "core/policy/facts.h"
@@ -140,6 +141,7 @@ absl::StatusOr<v1::CreateTokenResponse> HostEnrollment::CreateToken(
        .detail = DescribeToken(labels, request.expected_name(), life, token.expires),
        .before = "",
        .after = ""}));
+  FAILPOINT("server.token-made");
   response.set_token(FormatToken(token));
   response.set_id(token.id);
   return response;
@@ -222,6 +224,7 @@ absl::StatusOr<v1::EnrollResponse> HostEnrollment::Enroll(const v1::EnrollReques
     return RefuseToken(host.status(), token->id, peer);
   }
   RETURN_IF_ERROR(host.status());
+  FAILPOINT("server.token-used");
   ASSIGN_OR_RETURN(const Issued issued, authority_.IssueHost(*keys->tls, host->uuid, clock_.Now()));
   log_.Info("host enrolled", {{"host", host->uuid}, {"name", host->name}, {"peer", peer}});
   v1::EnrollResponse response;

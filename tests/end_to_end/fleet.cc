@@ -47,13 +47,13 @@ Server::Server() : folder_(temp_.File("server")), port_(FreePort()), enrollment_
   EXPECT_EQ(init.exit_code, 0) << init.err;
 }
 
-void Server::Start() {
+void Server::Start(const Environment& extra) {
   const std::string log = temp_.File("serve");
   WriteAll(log + ".out", "");
   process_ =
       std::make_unique<Process>(std::vector<std::string>{Program("dumpwarden-server"), "serve",
                                                          "--config", folder_ + "/server.yaml"},
-                                log);
+                                log, extra);
   ASSERT_TRUE(Eventually([&] { return process_->Out().find("\"ready\"") != std::string::npos; }))
       << process_->Err();
 }
@@ -62,6 +62,8 @@ void Server::Kill(int signal) {
   process_->Kill(signal);
   ASSERT_NE(process_->Wait(), -1);
 }
+
+int Server::Wait() { return process_->Wait(); }
 
 Finished Server::Ctl(std::vector<std::string> arguments, const std::string& input) const {
   arguments.insert(arguments.begin(),

@@ -22,8 +22,9 @@ int FreePort();
 class Server {
  public:
   Server();
-  void Start();           // waits until it says that it is ready
-  void Kill(int signal);  // and waits for the end
+  void Start(const Environment& extra = {});  // waits until it says that it is ready
+  void Kill(int signal);                      // and waits for the end
+  int Wait();                                 // for an end that comes by itself; the exit code
   // dumpctl with the first operator's context.
   Finished Ctl(std::vector<std::string> arguments, const std::string& input = "") const;
   // The same with -o json; the test fails when it does not exit 0 or print JSON.

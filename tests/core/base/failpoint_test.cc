@@ -16,6 +16,16 @@ TEST(FailpointDeathTest, KillsAtTheNamedPointOnly) {
   ASSERT_EQ(unsetenv("DUMPWARDEN_FAILPOINT"), 0);
   FAILPOINT("apply.flushed");
 }
+
+TEST(FailpointDeathTest, KillsTheTimeThatIsAskedFor) {
+  ASSERT_EQ(setenv("DUMPWARDEN_FAILPOINT", "apply.set@3", 1), 0);
+  FAILPOINT("apply");
+  FAILPOINT("apply.se");
+  FAILPOINT("apply.set");
+  FAILPOINT("apply.set");
+  EXPECT_EXIT(FAILPOINT("apply.set"), testing::KilledBySignal(SIGKILL), "");
+  ASSERT_EQ(unsetenv("DUMPWARDEN_FAILPOINT"), 0);
+}
 #else
 TEST(Failpoint, IsNotThereInARelease) {
   ASSERT_EQ(setenv("DUMPWARDEN_FAILPOINT", "apply.flushed", 1), 0);
