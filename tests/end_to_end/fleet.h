@@ -22,7 +22,9 @@ int FreePort();
 class Server {
  public:
   Server();
-  void Start();           // waits until it says that it is ready
+  void Launch();          // does not wait
+  bool Ready() const;     // has said so
+  void Start();           // both
   void Kill(int signal);  // and waits for the end
   // dumpctl with the first operator's context.
   Finished Ctl(std::vector<std::string> arguments, const std::string& input = "") const;
@@ -38,6 +40,7 @@ class Server {
   const std::string& folder() const { return folder_; }
   std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
   std::string Err() const { return process_->Err(); }
+  Process& process() { return *process_; }
 
  private:
   TempFolder temp_;
