@@ -62,9 +62,9 @@ void Chaos::Build() {
     StartAgent(*machines.back());
   }
   for (auto& machine : machines) {
-    ASSERT_TRUE(Eventually(
-        [&] { return !RegistryData(machine->Registry(), "DumpFileSize").empty(); },
-        absl::Minutes(5)))
+    ASSERT_TRUE(
+        Eventually([&] { return !RegistryData(machine->Registry(), "DumpFileSize").empty(); },
+                   absl::Minutes(5)))
         << machine->host.process().Err();
   }
 }

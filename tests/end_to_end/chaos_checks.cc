@@ -36,9 +36,9 @@ Findings FindingsIn(const Json& report) {
 }
 
 struct ServerView {
-  std::vector<std::string> policies;          // files with what is in force
+  std::vector<std::string> policies;  // files with what is in force
   std::map<std::string, std::string> versions;
-  std::map<std::string, Json> hosts;          // by id
+  std::map<std::string, Json> hosts;  // by id
   std::map<std::string, Findings> findings;
 };
 
@@ -76,12 +76,13 @@ std::string Unsettled(const Host& host, ServerView& view) {
   if (row.is_null() || row["connected"] != true || row["policies"] != "current") {
     return "the server has it as " + row.dump();
   }
-  std::vector<std::string> plan = {"plan",    "--registry",           host.registry(),
-                                   "--facts", host.File("facts.yaml")};
+  std::vector<std::string> plan = {"plan", "--registry", host.registry(), "--facts",
+                                   host.File("facts.yaml")};
   for (const std::string& file : view.policies) plan.insert(plan.end(), {"-f", file});
   const Json fresh = AskAgent(host, plan);
   const Json status = AskAgent(host, {"status", "--config", host.File("agent.yaml")});
-  if (!fresh.contains("findings") || !status.contains("findings")) return fresh.dump() + status.dump();
+  if (!fresh.contains("findings") || !status.contains("findings"))
+    return fresh.dump() + status.dump();
   std::map<std::string, std::string> versions;
   for (const Json& policy : status["policies"]) {
     versions[policy["policy"]] = policy["version"].dump();
@@ -229,7 +230,8 @@ void CheckAnswers(Chaos& chaos) {
     const std::string version = versioned ? detail.substr(8, detail.find(';') - 8) : "";
     ++audited[absl::StrCat(Text(row["action"]), " ", Text(row["object"]), " ", version)];
     if (row["action"] != "policy.apply") continue;
-    const Json policy = chaos.server.CtlJson({"policy", "show", row["object"], "--version", version});
+    const Json policy =
+        chaos.server.CtlJson({"policy", "show", row["object"], "--version", version});
     EXPECT_EQ(policy["digest"], Text(row["after"])) << row;
   }
   for (const Answered& answer : chaos.answered) {

@@ -154,8 +154,7 @@ bool Machine::Stands(const Written& written) const {
 void Machine::TrustStatus() {
   const auto at = current_.find("dump.minidump-dir");
   if (at == current_.end() || at->second->certain) return;
-  const Finished done =
-      host.Agent({"status", "--config", host.File("agent.yaml"), "-o", "json"});
+  const Finished done = host.Agent({"status", "--config", host.File("agent.yaml"), "-o", "json"});
   const Json status = Json::parse(done.out, nullptr, /*allow_exceptions=*/false);
   if (done.exit_code != 0 || status.is_discarded() || !status.contains("findings")) return;
   for (const Json& finding : status["findings"]) {
@@ -185,7 +184,8 @@ bool Machine::IsOfOneStep(const std::string& text) const {
   for (const ChaosSetting& setting : ChaosSettings()) {
     const auto at = current_.find(setting.id);
     const std::string data = RegistryData(text, setting.value);
-    if (setting.audit || (at != current_.end() && data == setting.data(at->second->number))) continue;
+    if (setting.audit || (at != current_.end() && data == setting.data(at->second->number)))
+      continue;
     cells[setting.value] = data;
     if (setting.id != "dump.type") continue;
     const std::string filter = RegistryData(text, "FilterPages");

@@ -19,8 +19,8 @@ namespace dumpwarden {
 // A setting whose values the test invents.
 struct ChaosSetting {
   std::string id;
-  std::string value;       // name in the registry
-  bool audit = false;      // not corrected
+  std::string value;                 // name in the registry
+  bool audit = false;                // not corrected
   std::string (*data)(int number);   // as a .reg file has it
   std::string (*shown)(int number);  // as drift has it, or the part that tells it
 };
@@ -35,9 +35,9 @@ std::string BaseValue(const std::string& setting, int step);
 struct Written {
   const ChaosSetting* setting;
   int number;
-  bool stood = false;      // was in the file while nobody else was writing it
-  bool certain = false;    // so the agent has seen it, or must yet
-  bool muddled = false;    // a lost race of ours put it back: it may be told twice
+  bool stood = false;    // was in the file while nobody else was writing it
+  bool certain = false;  // so the agent has seen it, or must yet
+  bool muddled = false;  // a lost race of ours put it back: it may be told twice
 };
 
 class Machine {
