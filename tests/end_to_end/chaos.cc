@@ -26,12 +26,13 @@ const std::vector<Chaos::Action>& Chaos::Actions() {
   static const auto& actions = *new std::vector<Action>{
       {"kill-agent", 0.3, 0.03, &Chaos::KillAgent},
       {"kill-several", 0.1, 0, &Chaos::KillSeveral},
-      {"kill-server", 0.1, 0, &Chaos::KillServer},
-      {"kill-server-in-a-burst", 0.05, 0, &Chaos::KillServerInABurst},
+      {"kill-server", 0.05, 0, &Chaos::KillServer},
+      {"kill-server-in-a-burst", 0.1, 0, &Chaos::KillServerInABurst},
+      {"kill-agents-in-a-burst", 0.3, 0, &Chaos::KillAgentsInABurst},
       {"kill-everything", 0.02, 0, &Chaos::KillEverything},
       {"stop-agent", 0.2, 0.01, &Chaos::StopAgent},
       {"stop-server", 0.05, 0, &Chaos::StopServer},
-      {"drift", 1.5, 0.1, &Chaos::DriftOne},
+      {"drift", 1.5, 0.1, &Chaos::Drift},
       {"put-back", 0.2, 0.01, &Chaos::PutBackOne},
       {"change-facts", 0.2, 0.01, &Chaos::ChangeFacts},
       {"apply-policy", 0.2, 0, &Chaos::ApplyPolicy},
@@ -61,12 +62,15 @@ void Chaos::Build() {
     ASSERT_EQ(enrolled.exit_code, 0) << enrolled.err;
     StartAgent(*machines.back());
   }
-  for (auto& machine : machines) {
-    ASSERT_TRUE(
-        Eventually([&] { return !RegistryData(machine->Registry(), "DumpFileSize").empty(); },
-                   absl::Minutes(5)))
-        << machine->host.process().Err();
-  }
+  const auto policies_in_force = [this] {
+    Poll();
+    return !problems.empty() ||
+           std::none_of(machines.begin(), machines.end(), [](const auto& machine) {
+             return RegistryData(machine->Registry(), "DumpFileSize").empty();
+           });
+  };
+  ASSERT_TRUE(Eventually(policies_in_force, absl::Minutes(5))) << server.Err();
+  ASSERT_TRUE(problems.empty()) << problems[0];
 }
 
 void Chaos::Run() {
@@ -128,7 +132,6 @@ void Chaos::Tick() {
   Poll();
 }
 
-// Looks at every command and process that is under way.
 void Chaos::Poll() {
   std::vector<std::unique_ptr<Command>> ended;
   for (auto& command : commands_) {
@@ -212,7 +215,7 @@ void Chaos::StartServer() {
   ++server_incarnation_;
 }
 
-void Chaos::EndServer() {
+void Chaos::KillServer() {
   if (!server_up_) return;
   server.process().Kill(SIGKILL);
   if (server.process().Wait() != 128 + SIGKILL) {
@@ -223,15 +226,22 @@ void Chaos::EndServer() {
   After(absl::Seconds(2), [this] { StartServer(); });
 }
 
-void Chaos::KillServer() { EndServer(); }
-
+// Within the time in which reports of drift are made, kept and acknowledged.
 void Chaos::KillServerInABurst() {
-  for (std::size_t i = 0; i < machines.size() / 2 + 1; ++i) DriftOne();
-  After(absl::Milliseconds(400), [this] { EndServer(); });
+  for (std::size_t i = 0; i < machines.size() / 2 + 1; ++i) DriftOne(Any());
+  After(absl::Milliseconds(400), [this] { KillServer(); });
+}
+
+void Chaos::KillAgentsInABurst() {
+  for (std::size_t i = 0; i < machines.size() / 4 + 1; ++i) {
+    Machine& machine = Any();
+    DriftOne(machine);
+    After(absl::Milliseconds(400), [this, &machine] { Kill(machine); });
+  }
 }
 
 void Chaos::KillEverything() {
-  EndServer();
+  KillServer();
   for (auto& machine : machines) Kill(*machine);
 }
 
@@ -256,8 +266,9 @@ void Chaos::LookAt(Machine& machine) {
 
 void Chaos::LookAtOne() { LookAt(Any()); }
 
-void Chaos::DriftOne() {
-  Machine& machine = Any();
+void Chaos::Drift() { DriftOne(Any()); }
+
+void Chaos::DriftOne(Machine& machine) {
   LookAt(machine);
   machine.Drift(ChaosSettings()[random_() % ChaosSettings().size()], number_);
   number_ += 2;  // odd, so that a size reads as MiB
@@ -303,7 +314,7 @@ Chaos::Command* Chaos::Apply() {
 void Chaos::ApplyPolicy() { Apply(); }
 
 void Chaos::ApplyPolicyAndKillTheServer() {
-  if (Apply() != nullptr) After(absl::Milliseconds(200), [this] { EndServer(); });
+  if (Apply() != nullptr) After(absl::Milliseconds(200), [this] { KillServer(); });
 }
 
 void Chaos::ApplyPolicyAndKillDumpctl() {

@@ -40,6 +40,7 @@ class Chaos {
   void Build();   // everything connected, and the first policies in force
   void Run();     // chaos, for the time given
   void Repair();  // everything runs
+  void Poll();    // looks at every command and process that is under way
 
   ChaosOptions options;
   Server server;
@@ -77,10 +78,11 @@ class Chaos {
   void KillSeveral();
   void KillServer();
   void KillServerInABurst();
+  void KillAgentsInABurst();
   void KillEverything();
   void StopAgent();
   void StopServer();
-  void DriftOne();
+  void Drift();
   void PutBackOne();
   void ChangeFacts();
   void ApplyPolicy();
@@ -93,16 +95,14 @@ class Chaos {
 
   void Kill(Machine& machine);
   void StartAgent(Machine& machine);
-  void EndServer();
   void StartServer();
   void After(absl::Duration longest, std::function<void()> act);
   Command& Ctl(std::vector<std::string> arguments, std::function<void(const Json&)> done);
   Command* Apply();
   void Tick();
-  void Poll();
+  void DriftOne(Machine& machine);
   void LookAt(Machine& machine);
   Machine& Any();
-  bool Running(const std::string& kind) const;
 
   std::mt19937 random_;
   TempFolder temp_;

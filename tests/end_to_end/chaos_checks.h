@@ -10,7 +10,7 @@ namespace dumpwarden {
 
 // Waits until of every host the server says what a fresh plan of its registry file says, and the
 // agent too.
-void CheckFindings(const Chaos& chaos, absl::Duration limit);
+void CheckFindings(Chaos& chaos, absl::Duration limit);
 // Every drift is there once, with what it was and its end; none was made up.
 void CheckDrifts(Chaos& chaos);
 // What dumpctl was answered is there, with its audit row once; tokens still open the door.
