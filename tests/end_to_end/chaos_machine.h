@@ -38,6 +38,7 @@ struct Written {
   bool stood = false;    // was in the file while nobody else was writing it
   bool certain = false;  // so the agent has seen it, or must yet
   bool muddled = false;  // a lost race of ours put it back: it may be told twice
+  bool beside = false;   // a kill of the agent came in the instant in which it stood beside
 };
 
 class Machine {
@@ -57,6 +58,7 @@ class Machine {
   std::string Look();
   // The agent's own word for it: `status` shows the value that stands.
   void TrustStatus();
+  void Killed();  // to be called when the agent was
   void WriteFacts(std::mt19937& random);
 
   const std::deque<Written>& written() const { return written_; }
