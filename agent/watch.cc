@@ -118,7 +118,9 @@ int PosixWatch::WatchFolder(const WatchedFolder& folder) const {
 }
 
 absl::Status PosixWatch::Start(const std::vector<std::string>& files) {
-  if (changes_.get() < 0) return SystemError("watch files (inotify)");
+  if (changes_.get() < 0) {
+    return SystemError("watch files (inotify; see fs.inotify.max_user_instances)");
+  }
   if (end_.get() < 0) return SystemError("make an eventfd");
   for (const std::string& file : files) AddFile(file);
   for (WatchedFolder& folder : folders_) {

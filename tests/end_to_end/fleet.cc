@@ -47,15 +47,20 @@ Server::Server() : folder_(temp_.File("server")), port_(FreePort()), enrollment_
   EXPECT_EQ(init.exit_code, 0) << init.err;
 }
 
-void Server::Start(const Environment& extra) {
+void Server::Launch(const Environment& extra) {
   const std::string log = temp_.File("serve");
   WriteAll(log + ".out", "");
   process_ =
       std::make_unique<Process>(std::vector<std::string>{Program("dumpwarden-server"), "serve",
                                                          "--config", folder_ + "/server.yaml"},
                                 log, extra);
-  ASSERT_TRUE(Eventually([&] { return process_->Out().find("\"ready\"") != std::string::npos; }))
-      << process_->Err();
+}
+
+bool Server::Ready() const { return process_->Out().find("\"ready\"") != std::string::npos; }
+
+void Server::Start(const Environment& extra) {
+  Launch(extra);
+  ASSERT_TRUE(Eventually([&] { return Ready(); })) << process_->Err();
 }
 
 void Server::Kill(int signal) {

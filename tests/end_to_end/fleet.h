@@ -22,9 +22,11 @@ int FreePort();
 class Server {
  public:
   Server();
-  void Start(const Environment& extra = {});  // waits until it says that it is ready
-  void Kill(int signal);                      // and waits for the end
-  int Wait();                                 // for an end that comes by itself; the exit code
+  void Launch(const Environment& extra = {});  // does not wait
+  bool Ready() const;                          // has said so
+  void Start(const Environment& extra = {});   // both
+  void Kill(int signal);                       // and waits for the end
+  int Wait();                                  // for an end that comes by itself; the exit code
   // dumpctl with the first operator's context.
   Finished Ctl(std::vector<std::string> arguments, const std::string& input = "") const;
   // The same with -o json; the test fails when it does not exit 0 or print JSON.
@@ -40,6 +42,7 @@ class Server {
   std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
   std::string Err() const { return process_->Err(); }
   pid_t pid() const { return process_->pid(); }
+  Process& process() { return *process_; }
 
  private:
   TempFolder temp_;

@@ -97,15 +97,14 @@ class Server {
           return policies_->Delete(request, kOperator).ok();
         });
       case 2:
-        return With<v1::ListPoliciesRequest>(
-            bytes, false, [&](const auto&) { return policies_->List().ok(); });
+        return With<v1::ListPoliciesRequest>(bytes, false,
+                                             [&](const auto&) { return policies_->List().ok(); });
       case 3:
         return With<v1::GetPolicyRequest>(
             bytes, false, [&](const auto& request) { return policies_->Get(request).ok(); });
       case 4:
-        return With<v1::PlanPoliciesRequest>(bytes, false, [&](const auto& request) {
-          return PlanPolicies(*store_, request).ok();
-        });
+        return With<v1::PlanPoliciesRequest>(
+            bytes, false, [&](const auto& request) { return PlanPolicies(*store_, request).ok(); });
       case 5:
         return With<v1::PlanPoliciesRequest>(bytes, false, [&](const auto& request) {
           return PlanHosts(*store_, request, [](const auto&) { return absl::OkStatus(); }).ok();

@@ -44,7 +44,8 @@ int ExitCode(int status) {
 }  // namespace
 
 std::string Program(const std::string& name) {
-  return std::string(DUMPWARDEN_BIN_DIR) + "/" + name;
+  const char* elsewhere = getenv("DUMPWARDEN_BIN_DIR");
+  return std::string(elsewhere != nullptr ? elsewhere : DUMPWARDEN_BIN_DIR) + "/" + name;
 }
 
 std::string ReadAll(const std::string& path) {

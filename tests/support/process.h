@@ -27,7 +27,7 @@ using Environment = std::map<std::string, std::string>;
 Finished RunProgram(const std::vector<std::string>& argv, const std::string& input = "",
                     const Environment& extra = {});
 
-// A program of this build: Program("dumpctl").
+// A program of this build, or of DUMPWARDEN_BIN_DIR: Program("dumpctl").
 std::string Program(const std::string& name);
 
 std::string ReadAll(const std::string& path);
