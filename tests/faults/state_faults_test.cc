@@ -212,7 +212,7 @@ TEST_F(StateFaults, CompactsItsQueueAsAWhole) {
     return "";
   });
   operation.skip = 1;
-  operation.least_memory = 8;
+  operation.least_memory = 6;
   operation.least_disk = 5;
   operation.least_full = 4;
   LoopOver(operation);
