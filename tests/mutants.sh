@@ -202,12 +202,12 @@ kill_one() {  # row
   local caught=""
   if build "${programs[@]}"; then
     for program in "${programs[@]}"; do
-      if ! timeout 300 "$BUILD/tests/$program" --gtest_brief=1 --gtest_filter="$filter" \
-        >build/mutants/test.log 2>&1; then
-        caught=$(sed -n 's/^\[  FAILED  \] \([A-Za-z/]*\.[A-Za-z0-9_/]*\).*/\1/p' build/mutants/test.log | head -n 1)
-        caught="${caught:-$program ended}"
-        break
-      fi
+      local code=0
+      timeout 300 "$BUILD/tests/$program" --gtest_brief=1 --gtest_filter="$filter" >build/mutants/test.log 2>&1 || code=$?
+      caught=$(sed -n 's/^\[  FAILED  \] \([A-Za-z/]*\.[A-Za-z0-9_/]*\).*/\1/p' build/mutants/test.log | head -n 1)
+      # A crash counts; a program that did not start, or did not end, proves nothing.
+      if [[ -z $caught && $code -ge 128 && $code -ne 137 ]]; then caught="$program crashed ($((code - 128)))"; fi
+      [[ -z $caught ]] || break
     done
   else
     tail -n 20 build/mutants/build.log

@@ -43,7 +43,7 @@ Message Padded(Message message, std::size_t bytes) {
 }
 
 // A sanitizer keeps what was freed for a while: memory says nothing then.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef DUMPWARDEN_SANITIZED
 constexpr bool kMemoryTells = false;
 #else
 constexpr bool kMemoryTells = true;

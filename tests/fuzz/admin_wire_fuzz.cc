@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // An operator's machine, or a host that wants to enrol, that a thief owns:
-// calls of every kind in any order, each frame a method and its request,
-// against the real functions and store.  What must read the store only leaves
+// calls in any order, each frame a method and its request, against the real
+// functions and store, which keep what earlier inputs did.  What must read the store only leaves
 // no audit row, what is in force stays readable and within its caps, and nobody
 // enrols without a token.
 #include <cstddef>
@@ -73,7 +73,7 @@ class Server {
   }
 
  private:
-  static constexpr int kMethods = 13;
+  static constexpr int kMethods = 15;
   static constexpr std::uint32_t kHosts = 8;
 
   template <typename Request, typename Do>
@@ -130,6 +130,13 @@ class Server {
         return With<v1::CreateTokenRequest>(bytes, true, [&](const auto& request) {
           return enrollment_->CreateToken(request, kOperator.id, kOperator.source).ok();
         });
+      case 12:
+        return With<v1::ReportComplianceRequest>(bytes, false, [&](const auto& request) {
+          return ReportCompliance(*store_, *hosts_, request).ok();
+        });
+      case 13:
+        return With<v1::ListAuditRequest>(
+            bytes, false, [&](const auto& request) { return store_->ListAudit(request).ok(); });
       default:
         return Enroll(bytes);
     }

@@ -96,5 +96,7 @@ event="events { sequence: 1 kind: KIND_DRIFTED setting: 'dump.type' mode: MODE_E
   call 9 SummarizeComplianceRequest "label_selector: 'role=sql'"
   call 10 ListDriftRequest "host: 'host-1' limit: 10 before_cursor: 3"
   call 11 CreateTokenRequest "labels { key: 'role' value: 'sql' } ttl_seconds: 60 expected_name: 'web-01'"
-  call 12 EnrollRequest "token: 'dwt1.$(printf '0%.0s' {1..32}).$(printf '1%.0s' {1..64}).$(printf '2%.0s' {1..64}).1790000000' csr: 'c' host_key: 'k' host_key_proof: 'p' host_name: 'web-01'"
+  call 12 ReportComplianceRequest "label_selector: 'role=sql' status: 'drifted'"
+  call 13 ListAuditRequest "limit: 10 before_sequence: 5 action: 'policy.apply'"
+  call 14 EnrollRequest "token: 'dwt1.$(printf '0%.0s' {1..32}).$(printf '1%.0s' {1..64}).$(printf '2%.0s' {1..64}).1790000000' csr: 'c' host_key: 'k' host_key_proof: 'p' host_name: 'web-01'"
 } >"$CORPUS/admin_wire/reads"
