@@ -72,7 +72,7 @@ bool Simulation::Run() {
   SetUp();
   for (int step = 0; step < kSteps && !world_.failed(); ++step) {
     Step();
-    if (step % 20 == 19 || power_fails_) CheckEvents(false);
+    CheckEvents(false);
   }
   if (!world_.failed()) Settle();
   return !world_.failed();
