@@ -27,7 +27,18 @@ constexpr int kKilled = 128 + SIGKILL;
 constexpr int kMostTimes = 50;
 
 // What is at work when it is killed.
-enum class Work { kAgent, kServer, kEnroll, kReplace, kInit, kBackup, kRestore };
+enum class Work {
+  kAgent,
+  kReport,
+  kPolicy,
+  kTokenMade,
+  kTokenUsed,
+  kEnroll,
+  kReplace,
+  kInit,
+  kBackup,
+  kRestore
+};
 
 struct Row {
   std::string failpoint;
@@ -73,11 +84,11 @@ const std::vector<Row> kRows = {
     {"folder.renamed", Work::kRestore},
     {"restore.files-copied", Work::kRestore},
     {"restore.store-begun", Work::kRestore},
-    {"server.policy-committed", Work::kServer},
-    {"server.report-committed", Work::kServer},
-    {"server.report-committed@2", Work::kServer},
-    {"server.token-made", Work::kServer},
-    {"server.token-used", Work::kServer},
+    {"server.policy-committed", Work::kPolicy},
+    {"server.report-committed", Work::kReport},
+    {"server.report-committed@2", Work::kReport},
+    {"server.token-made", Work::kTokenMade},
+    {"server.token-used", Work::kTokenUsed},
 };
 
 std::vector<std::string> RowsOf(Work work) {
@@ -196,7 +207,7 @@ TEST(Failpoints, AgentKilledAnywhereEndsAllOldOrAllNewAndTellsItsDriftOnce) {
 }
 
 TEST(Failpoints, ServerKilledBeforeItAcknowledgesAReportHasItOnce) {
-  for (const char* failpoint : {"server.report-committed", "server.report-committed@2"}) {
+  for (const std::string& failpoint : RowsOf(Work::kReport)) {
     SCOPED_TRACE(failpoint);
     Server server;
     server.Start();
@@ -212,44 +223,61 @@ TEST(Failpoints, ServerKilledBeforeItAcknowledgesAReportHasItOnce) {
   }
 }
 
-TEST(Failpoints, ServerKilledBeforeItAnswersHasWhatItCommittedWithItsAuditRowOnce) {
-  Server server;
-  const auto audits = [&](const char* action) {
-    return server.CtlJson({"audit", "list", "--action", action}).size();
-  };
-  const auto restart_at = [&](const char* failpoint) {
+std::size_t AuditsOf(const Server& server, const char* action) {
+  return server.CtlJson({"audit", "list", "--action", action}).size();
+}
+
+TEST(Failpoints, ServerKilledBeforeItAnswersHasThePolicyWithItsAuditRowOnce) {
+  for (const std::string& failpoint : RowsOf(Work::kPolicy)) {
+    SCOPED_TRACE(failpoint);
+    Server server;
+    server.Start(At(failpoint));
+    EXPECT_NE(server.Ctl({"policy", "apply", "-f", "-"}, kPolicy).exit_code, 0);
+    ASSERT_EQ(server.Wait(), kKilled) << "was not reached";
+    server.Start();
+    EXPECT_EQ(server.CtlJson({"policy", "list"})[0]["version"], 1);
+    server.Apply(kPolicy);  // again, as whoever had no answer does
+    EXPECT_EQ(server.CtlJson({"policy", "list"})[0]["version"], 1);
+    EXPECT_EQ(AuditsOf(server, "policy.apply"), 1u);
+  }
+}
+
+TEST(Failpoints, ServerKilledBeforeItAnswersHasTheTokenWithItsAuditRowOnce) {
+  for (const std::string& failpoint : RowsOf(Work::kTokenMade)) {
+    SCOPED_TRACE(failpoint);
+    Server server;
+    server.Start(At(failpoint));
+    EXPECT_NE(server.Ctl({"token", "create"}).exit_code, 0);
+    ASSERT_EQ(server.Wait(), kKilled) << "was not reached";
+    server.Start();
+    EXPECT_EQ(AuditsOf(server, "token.create"), 1u);
+  }
+}
+
+TEST(Failpoints, ServerKilledBeforeItAnswersHasTheHostOfTheUsedTokenOnce) {
+  for (const std::string& failpoint : RowsOf(Work::kTokenUsed)) {
+    SCOPED_TRACE(failpoint);
+    Server server;
+    server.Start();
+    server.Apply(kPolicy);
+    const Json token = server.CreateToken();
     server.Kill(SIGTERM);
     server.Start(At(failpoint));
-  };
-  server.Start(At("server.policy-committed"));
-  EXPECT_NE(server.Ctl({"policy", "apply", "-f", "-"}, kPolicy).exit_code, 0);
-  ASSERT_EQ(server.Wait(), kKilled) << "was not reached";
-  server.Start();
-  EXPECT_EQ(server.CtlJson({"policy", "list"})[0]["version"], 1);
-  server.Apply(kPolicy);  // again, as whoever had no answer does
-  EXPECT_EQ(server.CtlJson({"policy", "list"})[0]["version"], 1);
-  EXPECT_EQ(audits("policy.apply"), 1u);
-
-  restart_at("server.token-made");
-  EXPECT_NE(server.Ctl({"token", "create"}).exit_code, 0);
-  ASSERT_EQ(server.Wait(), kKilled) << "was not reached";
-  server.Start();
-  EXPECT_EQ(audits("token.create"), 1u);
-  const Json token = server.CreateToken();
-
-  restart_at("server.token-used");
-  Host host("web-01");
-  const Finished cut = host.Enroll(token);
-  EXPECT_NE(cut.exit_code, 0) << cut.out;
-  EXPECT_FALSE(cut.err.empty());
-  ASSERT_EQ(server.Wait(), kKilled) << "was not reached";
-  server.Start();
-  EXPECT_EQ(audits("host.enroll"), 1u) << "the token is used, and there is the host";
-  const Finished again = host.Enroll(token);
-  EXPECT_NE(again.exit_code, 0);
-  EXPECT_THAT(again.err, HasSubstr("was used")) << "a clear answer";
-  host.Join(server);
-  ExpectEnforcedAndTold(server, host);
+    Host host("web-01");
+    const Finished cut = host.Enroll(token);
+    EXPECT_NE(cut.exit_code, 0) << cut.out;
+    EXPECT_FALSE(cut.err.empty());
+    ASSERT_EQ(server.Wait(), kKilled) << "was not reached";
+    server.Start();
+    EXPECT_EQ(AuditsOf(server, "host.enroll"), 1u) << "the token is used, and there is the host";
+    const Json other = server.CreateToken();  // or nobody listens
+    const Finished again = host.Enroll(token);
+    EXPECT_NE(again.exit_code, 0);
+    EXPECT_THAT(again.err, HasSubstr("was used")) << "a clear answer";
+    ASSERT_EQ(host.Enroll(other).exit_code, 0);
+    host.Start();
+    ExpectEnforcedAndTold(server, host);
+  }
 }
 
 Finished EnrollAt(const Host& host, const Json& token, std::vector<std::string> more,
@@ -283,6 +311,7 @@ TEST(Failpoints, EnrolmentKilledAnywhereIsWholeOrIsDoneAnewWithAnotherToken) {
   for (const std::string& failpoint : RowsOf(Work::kEnroll)) {
     Server server;
     server.Start();
+    server.CreateToken();  // waits, so that the door stays open for a used one
     std::vector<std::unique_ptr<Host>> hosts;
     Json token;
     KillUntilItGetsThrough(
