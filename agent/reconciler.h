@@ -76,6 +76,7 @@ class Reconciler {
   void Recover();
   // Observes into raw_ and current_, and plans from it.
   Plan Look(const Desired& desired, const v1::Facts& facts);
+  absl::Status RecordUnderLock(const Plan& plan);
   absl::Status AfterApply(const Desired& desired, const std::set<std::string>& tried,
                           const Applied& applied, const v1::Facts& facts);
   absl::Status AfterFailure(const std::set<std::string>& settings, const absl::Status& why);

@@ -108,7 +108,8 @@ absl::StatusOr<bool> Applier::Recover() {
 }
 
 absl::StatusOr<Applied> Applier::Apply(const Desired& desired, const v1::Facts& facts,
-                                       const v1::Observation* at_boot) {
+                                       const v1::Observation* at_boot,
+                                       const BeforeWrite& before_write) {
   const auto plan = [&] {
     return MakePlan(desired, Observe(registry_, folders_, desired, facts), facts, at_boot);
   };
@@ -118,7 +119,9 @@ absl::StatusOr<Applied> Applier::Apply(const Desired& desired, const v1::Facts& 
   ASSIGN_OR_RETURN(const std::unique_ptr<FileLock> lock, Begin());
   return WhileAborted([&]() -> absl::StatusOr<Applied> {
     RETURN_IF_ERROR(registry_.Reload());
-    return Carry(plan(), Obsolete{});
+    Plan next = plan();
+    if (before_write) RETURN_IF_ERROR(before_write(next));
+    return Carry(std::move(next), Obsolete{});
   });
 }
 

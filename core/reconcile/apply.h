@@ -9,6 +9,7 @@
 #define DUMPWARDEN_CORE_RECONCILE_APPLY_H_
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -62,13 +63,16 @@ class Applier {
   // Folders that were made by what was last put back, and that could not be removed.
   const std::vector<std::string>& left_folders() const { return left_; }
 
+  // Is shown each plan that is made under the lock, before it is carried out; not when it fails.
+  using BeforeWrite = std::function<absl::Status(const Plan&)>;
   // Applies what MakePlan gives for the state under the lock.  An edit list that is empty writes
   // nothing, not even the lock's folder; nor does one for a registry that cannot be
   // written, which is an error.  On error everything is as before, or the
   // message says which cell could not be put back.  kAborted when another program changed a value
   // in between three times in a row.
   absl::StatusOr<Applied> Apply(const Desired& desired, const v1::Facts& facts,
-                                const v1::Observation* at_boot = nullptr);
+                                const v1::Observation* at_boot = nullptr,
+                                const BeforeWrite& before_write = nullptr);
 
   // Puts back what a backup holds.  Refuses cells outside the table, and
   // deletions of anything but what the apply of that backup wrote.
