@@ -159,9 +159,14 @@ void Reconciler::Recover() {
   } else if (*put_back) {
     log_.Warning("an interrupted apply was undone; it is tried again");
   }
+  SayMended();
   for (const std::string& folder : applier_.left_folders()) {
     log_.Warning("a folder of an undone apply could not be removed", {{"folder", folder}});
   }
+}
+
+void Reconciler::SayMended() {
+  for (const std::string& said : applier_.TakeMended()) log_.Warning(said);
 }
 
 absl::Status Reconciler::Run(Cause cause, std::span<const PolicyInForce> policies,
@@ -208,6 +213,7 @@ absl::Status Reconciler::Pass(Cause cause, const Desired& desired, const v1::Fac
   const absl::StatusOr<Applied> applied =
       applier_.Apply(Only(allowed, settings), facts, Snapshot(),
                      [this](const Plan& plan) { return RecordUnderLock(plan); });
+  SayMended();
   if (!applied.ok()) return AfterFailure(settings, applied.status());
   CountCorrections(settings);
   return AfterApply(desired, settings, *applied, facts);

@@ -74,6 +74,7 @@ class Reconciler {
   absl::Status TakeSnapshot(const v1::Facts& facts);
   const v1::Observation* Snapshot() const { return at_boot_.has_value() ? &*at_boot_ : nullptr; }
   void Recover();
+  void SayMended();
   // Observes into raw_ and current_, and plans from it.
   Plan Look(const Desired& desired, const v1::Facts& facts);
   absl::Status RecordUnderLock(const Plan& plan);

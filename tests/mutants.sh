@@ -165,6 +165,11 @@ mutant no-sync-of-the-file core/base/vfs.cc 'registry_faults_test *' \
   FAILPOINT' 'FAILPOINT'
 mutant no-sync-of-the-registry agent/registry/replace_file.cc 'registry_faults_test *' \
   'return vfs.Sync(temp);' 'return absl::OkStatus();'
+mutant cut-off-flush-not-mended core/reconcile/apply.cc 'replace_file_test *CutOffApply*' \
+  'RETURN_IF_ERROR(Mend());
+  ASSIGN_OR_RETURN(const bool interrupted' 'ASSIGN_OR_RETURN(const bool interrupted'
+mutant note-before-the-temp-file agent/registry/replace_file.cc 'replace_file_test:registry_faults_test *' \
+  'RETURN_IF_ERROR(vfs.SyncFolder(FolderOf(temp)));' ''
 
 list() {
   local row

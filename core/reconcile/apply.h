@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -62,6 +63,8 @@ class Applier {
   absl::StatusOr<bool> Recover();
   // Folders that were made by what was last put back, and that could not be removed.
   const std::vector<std::string>& left_folders() const { return left_; }
+  // What was to be said of Flushes that a kill cut off, since the last call.
+  std::vector<std::string> TakeMended() { return std::exchange(mended_, {}); }
 
   // Is shown each plan that is made under the lock, before it is carried out; not when it fails.
   using BeforeWrite = std::function<absl::Status(const Plan&)>;
@@ -85,6 +88,7 @@ class Applier {
   // Makes the folder and takes the lock; finishes what a crash left.
   absl::StatusOr<std::unique_ptr<FileLock>> Begin();
   absl::StatusOr<bool> RecoverLocked();
+  absl::Status Mend();
   // Everything from the undo record to filing it.  `obsolete`: what goes with the edits.
   absl::StatusOr<Applied> Carry(Plan plan, const Obsolete& obsolete);
   absl::Status CarryRecorded(const Plan& plan, const v1::UndoRecord& record,
@@ -119,6 +123,7 @@ class Applier {
   const Clock& clock_;
   ApplyPlace place_;
   std::vector<std::string> left_;
+  std::vector<std::string> mended_;
 };
 
 }  // namespace dumpwarden
