@@ -189,7 +189,7 @@ std::string Machine::Look() {
     if (there) written->stood = true;
     if (!there && written->stood) written->certain = true;
   }
-  return IsOfOneStep(text) ? "" : "half-applied:\n" + text;
+  return IsOfOneStep(text) ? "" : "half-applied:\n" + text + ReadAll(host.File("run.err"));
 }
 
 // Every cell that is not ours is of one step of the policy.

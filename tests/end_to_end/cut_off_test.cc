@@ -29,12 +29,10 @@ std::string Note(const Host& host) { return host.File("host.reg.dumpwarden/repla
 // The other program's file had come just before the exchange: that is what lies there now.
 void LetOtherFileComeOut(const Host& host) {
   const std::string found = ReadAll(Temp(host));
-  const std::string theirs =
-      absl::StrReplaceAll(found, {{"\"AutoReboot\"=dword:00000001", "\"AutoReboot\"=dword:00000000"},
-                                  {"\"CrashDumpEnabled\"=dword:00000007",
-                                   "\"CrashDumpEnabled\"=dword:00000009"},
-                                  {"\"CrashDumpEnabled\"=dword:00000001",
-                                   "\"CrashDumpEnabled\"=dword:00000009"}});
+  const std::string theirs = absl::StrReplaceAll(
+      found, {{"\"AutoReboot\"=dword:00000001", "\"AutoReboot\"=dword:00000000"},
+              {"\"CrashDumpEnabled\"=dword:00000007", "\"CrashDumpEnabled\"=dword:00000009"},
+              {"\"CrashDumpEnabled\"=dword:00000001", "\"CrashDumpEnabled\"=dword:00000009"}});
   ASSERT_NE(found, theirs);
   WriteAll(Temp(host), theirs);
 }
@@ -72,15 +70,16 @@ TEST(CutOff, TheFileOfAnotherProgramIsPutBackAndItsDriftToldOnce) {
 TEST(CutOff, TheCommandLineSaysSoAndOnlyApplyPutsItBack) {
   const Host host("web-01");
   WriteAll(host.File("policy.yaml"), kPolicy);
-  const std::vector<std::string> apply = {"apply",      "-f",   host.File("policy.yaml"),
-                                          "--registry", host.registry(),
-                                          "--facts",    host.File("facts.yaml")};
+  const std::vector<std::string> apply = {
+      "apply",         "-f",      host.File("policy.yaml"), "--registry",
+      host.registry(), "--facts", host.File("facts.yaml")};
   std::vector<std::string> killed = apply;
   killed.insert(killed.begin(), Program("dumpwarden-agent"));
   ASSERT_EQ(RunProgram(killed, "", {{"DUMPWARDEN_FAILPOINT", "replace.exchanged"}}).exit_code,
             128 + SIGKILL);
   LetOtherFileComeOut(host);
-  const std::string left = ReadAll(host.File("host.reg")) + ReadAll(Temp(host)) + ReadAll(Note(host));
+  const std::string left =
+      ReadAll(host.File("host.reg")) + ReadAll(Temp(host)) + ReadAll(Note(host));
   std::vector<std::string> plan = apply;
   plan[0] = "plan";
   for (const std::vector<std::string>& command :

@@ -175,9 +175,8 @@ TEST(MendFile, ADamagedNoteIsAnErrorThatSaysWhatToDo) {
   const auto vfs = Cut("ours", "theirs");
   vfs->UseFaults(none);
   const std::string note = *vfs->Get(kNote);
-  for (const std::string& damaged :
-       {std::string(), note.substr(1), note.substr(0, note.size() - 1), note + "\n",
-        std::string(5000, 'x')}) {
+  for (const std::string& damaged : {std::string(), note.substr(1), note.substr(0, note.size() - 1),
+                                     note + "\n", std::string(5000, 'x')}) {
     vfs->Put(kNote, damaged);
     std::vector<std::string> said;
     const absl::Status status = MendFile(*vfs, kFile, said);
@@ -219,7 +218,9 @@ class CutOffApply : public testing::TestWithParam<const char*> {
   std::string With(std::uint32_t reboot) {
     return std::string(GetParam()) == "reg:" ? RegWith(reboot) : HiveWith(reboot);
   }
-  OpenedRegistry Open() { return OpenRegistry(absl::StrCat(GetParam(), kPath), vfs_, false).value(); }
+  OpenedRegistry Open() {
+    return OpenRegistry(absl::StrCat(GetParam(), kPath), vfs_, false).value();
+  }
   Applier ApplierOn(OpenedRegistry& opened) {
     return Applier(*opened.registry, folders_, vfs_, clock_, opened.place);
   }
