@@ -79,7 +79,7 @@ absl::StatusOr<int> PrintObservation(const LocalHostOptions& options, const std:
                                      const Invocation& invocation) {
   ASSIGN_OR_RETURN(const std::unique_ptr<LocalHost> host, LocalHost::Open(options));
   const v1::Observation observation = host->Look(Desired());
-  const HostContext context = host->Context();
+  ASSIGN_OR_RETURN(const HostContext context, host->ContextBeforeMending());
   SayWarnings(context.warnings, invocation.err);
   invocation.out << (output == "policy" ? PolicyYaml(context, observation)
                                         : Render(context, observation, FormatOf(output)));
@@ -131,7 +131,8 @@ absl::StatusOr<int> PrintPlan(const PlanOptions& options, const Invocation& invo
   ASSIGN_OR_RETURN(const std::unique_ptr<LocalHost> host, LocalHost::Open(options.host));
   ASSIGN_OR_RETURN(const Desired desired,
                    ReadDesired(host->vfs(), options.policies, host->facts(), invocation.err));
-  PlanReport report{host->Context(), {}, std::nullopt};
+  PlanReport report;
+  ASSIGN_OR_RETURN(report.host, host->ContextBeforeMending());
   ASSIGN_OR_RETURN(const bool interrupted, host->IsInterrupted());
   if (interrupted) {
     report.host.warnings.push_back(
@@ -162,7 +163,9 @@ absl::StatusOr<int> Carry(LocalHost& host, const std::string& output, bool detai
     invocation.err << "warning: the folder " << Printable(folder)
                    << " was made by that apply and could not be removed; remove it by hand\n";
   }
-  ASSIGN_OR_RETURN(Applied applied, write(applier));
+  absl::StatusOr<Applied> written = write(applier);
+  SayWarnings(applier.TakeMended(), invocation.err);
+  ASSIGN_OR_RETURN(Applied applied, std::move(written));
   for (const std::string& folder : applied.unseen) {
     invocation.err
         << "warning: the folder " << Printable(folder)

@@ -103,6 +103,17 @@ absl::StatusOr<bool> LocalHost::IsInterrupted() {
 
 HostContext LocalHost::Context() { return {facts_, spec_, opened_.registry->Warnings()}; }
 
+absl::StatusOr<HostContext> LocalHost::ContextBeforeMending() {
+  HostContext context = Context();
+  ASSIGN_OR_RETURN(const bool cut_off, opened_.registry->WasCutOff());
+  if (!cut_off) return context;
+  context.warnings.push_back(absl::StrCat(
+      "a write to ", absl::StrJoin(opened_.files, " or "),
+      " is under way or was killed; what another program wrote in that instant would be beside it "
+      "in *.dumpwarden-tmp, and the next apply, or start of the service, puts it back"));
+  return context;
+}
+
 absl::StatusOr<Desired> ReadDesired(Vfs& vfs, const std::vector<std::string>& paths,
                                     const v1::Facts& facts, std::ostream& err) {
   ASSIGN_OR_RETURN(const std::vector<PolicyInForce> policies, LoadPolicies(vfs, paths));

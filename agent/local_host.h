@@ -37,6 +37,8 @@ class LocalHost {
   absl::StatusOr<bool> IsInterrupted();
   // What is known now: warnings are read from the registry.
   HostContext Context();
+  // The same for who writes nothing: with a warning when a kill left something to mend.
+  absl::StatusOr<HostContext> ContextBeforeMending();
 
   Vfs& vfs() { return *vfs_; }
   const v1::Facts& facts() const { return facts_; }

@@ -159,9 +159,14 @@ void Reconciler::Recover() {
   } else if (*put_back) {
     log_.Warning("an interrupted apply was undone; it is tried again");
   }
+  SayMended();
   for (const std::string& folder : applier_.left_folders()) {
     log_.Warning("a folder of an undone apply could not be removed", {{"folder", folder}});
   }
+}
+
+void Reconciler::SayMended() {
+  for (const std::string& said : applier_.TakeMended()) log_.Warning(said);
 }
 
 absl::Status Reconciler::Run(Cause cause, std::span<const PolicyInForce> policies,
@@ -206,7 +211,9 @@ absl::Status Reconciler::Pass(Cause cause, const Desired& desired, const v1::Fac
   if (settings.empty()) return absl::OkStatus();
   // Only these: what shows a difference first under the lock is not on record yet.
   const absl::StatusOr<Applied> applied =
-      applier_.Apply(Only(allowed, settings), facts, Snapshot());
+      applier_.Apply(Only(allowed, settings), facts, Snapshot(),
+                     [this](const Plan& plan) { return RecordUnderLock(plan); });
+  SayMended();
   if (!applied.ok()) return AfterFailure(settings, applied.status());
   CountCorrections(settings);
   return AfterApply(desired, settings, *applied, facts);
@@ -237,23 +244,26 @@ Plan Reconciler::Look(const Desired& desired, const v1::Facts& facts) {
   return plan;
 }
 
-// What was planned again under the lock may differ from other values than
-// were recorded before it: such drift is recorded now, before its correction.
+// What is planned again under the lock may differ from other values than were recorded before it.
+absl::Status Reconciler::RecordUnderLock(const Plan& plan) {
+  std::vector<v1::Finding> findings = plan.findings;
+  BoundFindings(findings);
+  KeepCorrected(findings);
+  DriftStep step =
+      ObserveDrift(tracked_, Overlay(tracked_, findings), state_.next_event(), clock_.Now());
+  MarkCorrecting(step.tracked, SettingsOf(plan));
+  return Record(std::move(step));
+}
+
 absl::Status Reconciler::AfterApply(const Desired& desired, const std::set<std::string>& tried,
                                     const Applied& applied, const v1::Facts& facts) {
   FAILPOINT("agent.applied");
   for (const std::string& setting : tried) failed_.erase(setting);
-  const absl::Time now = clock_.Now();
   const std::set<std::string> settings = SettingsOf(applied.plan);
-  std::vector<v1::Finding> under_lock = applied.plan.findings;
-  BoundFindings(under_lock);
-  DriftStep seen = ObserveDrift(tracked_, Overlay(tracked_, under_lock), state_.next_event(), now);
-  MarkCorrecting(seen.tracked, settings);
   Plan plan = Look(desired, facts);
   KeepCorrected(plan.findings);
-  DriftStep after = CorrectDrift(seen.tracked, std::move(plan.findings), settings,
-                                 state_.next_event() + seen.events.size(), now);
-  after.events.insert(after.events.begin(), seen.events.begin(), seen.events.end());
+  DriftStep after =
+      CorrectDrift(tracked_, std::move(plan.findings), settings, state_.next_event(), clock_.Now());
   ExplainHeldBack(after.tracked);
   log_.Info("corrected", {{"settings", absl::StrJoin(settings, " ")}, {"backup", applied.backup}});
   return Record(std::move(after));

@@ -74,8 +74,10 @@ class Reconciler {
   absl::Status TakeSnapshot(const v1::Facts& facts);
   const v1::Observation* Snapshot() const { return at_boot_.has_value() ? &*at_boot_ : nullptr; }
   void Recover();
+  void SayMended();
   // Observes into raw_ and current_, and plans from it.
   Plan Look(const Desired& desired, const v1::Facts& facts);
+  absl::Status RecordUnderLock(const Plan& plan);
   absl::Status AfterApply(const Desired& desired, const std::set<std::string>& tried,
                           const Applied& applied, const v1::Facts& facts);
   absl::Status AfterFailure(const std::set<std::string>& settings, const absl::Status& why);

@@ -85,6 +85,8 @@ mutant drift-told-after-the-write agent/reconciler.cc 'reconciler_test:agent_tes
   'RETURN_IF_ERROR(Record(std::move(step)));
   FAILPOINT("agent.drift-recorded");' \
   'tracked_ = step.tracked;'
+mutant unseen-drift-written-back core/reconcile/apply.cc 'reconciler_test *UnderTheLock*' \
+  'if (before_write) RETURN_IF_ERROR(before_write(next));' ''
 mutant unknown-ack-is-believed agent/reporter.cc 'agent_test *' \
   'ack.sequence() == in_flight_->sequence;
   if (ours) {' \
@@ -163,6 +165,10 @@ mutant no-sync-of-the-file core/base/vfs.cc 'registry_faults_test *' \
   FAILPOINT' 'FAILPOINT'
 mutant no-sync-of-the-registry agent/registry/replace_file.cc 'registry_faults_test *' \
   'return vfs.Sync(temp);' 'return absl::OkStatus();'
+mutant cut-off-flush-not-mended core/reconcile/apply.cc 'replace_file_test *CutOffApply*' \
+  'if (!cut_off) return absl::OkStatus();' 'if (cut_off) return absl::OkStatus();'
+mutant note-before-the-temp-file agent/registry/replace_file.cc 'replace_file_test:registry_faults_test *' \
+  'RETURN_IF_ERROR(vfs.SyncFolder(FolderOf(temp)));' ''
 
 list() {
   local row

@@ -11,7 +11,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
-#include "agent/registry/replace_file.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
 
@@ -115,6 +114,30 @@ absl::Status HiveRegistry::Reload() {
   }
   ASSIGN_OR_RETURN(control_set_, ControlSetOf(*files_.front().hive));
   return absl::OkStatus();
+}
+
+// Both notes are in the place of SYSTEM.
+ReplacedFile HiveRegistry::Replaced(const File& file) const {
+  const bool first = &file == &files_.front();
+  return {file.path,
+          absl::StrCat(PlaceOfFile(files_.front().path), first ? "/replacing" : "/replacing-2"),
+          kMaxHiveBytes};
+}
+
+absl::StatusOr<bool> HiveRegistry::WasCutOff() {
+  bool cut_off = false;
+  for (const File& file : files_) {
+    ASSIGN_OR_RETURN(const bool noted, vfs_.Exists(Replaced(file).note));
+    cut_off = cut_off || noted;
+  }
+  return cut_off;
+}
+
+absl::StatusOr<std::vector<std::string>> HiveRegistry::Mend() {
+  std::vector<std::string> said;
+  for (const File& file : files_) RETURN_IF_ERROR(MendFile(vfs_, Replaced(file), said));
+  RETURN_IF_ERROR(Reload());
+  return said;
 }
 
 // libhivex leaves the times of keys as they are, so they say nothing.
@@ -253,11 +276,11 @@ absl::Status HiveRegistry::Edit(const Place& place, HiveEdit edit) {
 absl::Status HiveRegistry::FlushFile(File& file) {
   std::string written;
   std::string copy;  // of the dirty hive that was found last
-  RETURN_IF_ERROR(EditFile(vfs_, file.path, kMaxHiveBytes,
-                           [&](const std::string& found) -> absl::StatusOr<std::string> {
-                             ASSIGN_OR_RETURN(written, MakeEdits(file, found, copy));
-                             return written;
-                           }));
+  RETURN_IF_ERROR(
+      EditFile(vfs_, Replaced(file), [&](const std::string& found) -> absl::StatusOr<std::string> {
+        ASSIGN_OR_RETURN(written, MakeEdits(file, found, copy));
+        return written;
+      }));
   if (!copy.empty()) {
     copies_.push_back(absl::StrCat("hive ", file.path,
                                    " was dirty when it was written: what it was is kept in ", copy,

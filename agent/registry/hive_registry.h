@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "agent/registry/hive.h"
+#include "agent/registry/replace_file.h"
 #include "core/base/vfs.h"
 #include "core/reconcile/registry.h"
 
@@ -42,6 +43,8 @@ class HiveRegistry : public Registry {
   absl::Status CheckWritable(absl::string_view key) override;
   // Reads a file again only when it may have changed.
   absl::Status Reload() override;
+  absl::StatusOr<bool> WasCutOff() override;
+  absl::StatusOr<std::vector<std::string>> Mend() override;
   std::optional<absl::Time> LastWrite(absl::string_view key) override;
   std::vector<std::string> Warnings() override;
 
@@ -69,6 +72,7 @@ class HiveRegistry : public Registry {
 
   HiveRegistry(Vfs& vfs, bool force_dirty) : vfs_(vfs), force_dirty_(force_dirty) {}
   static Stamp StampOf(const std::string& path);
+  ReplacedFile Replaced(const File& file) const;
   absl::Status Load(File& file);
   struct ControlSet {
     std::string key;  // ControlSet001

@@ -10,6 +10,7 @@
 #include "absl/strings/strip.h"
 #include "agent/registry/hive_registry.h"
 #include "agent/registry/reg_file_registry.h"
+#include "agent/registry/replace_file.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
 
@@ -25,7 +26,7 @@ std::string BehindLink(const std::string& path) {
   return error ? path : real.string();
 }
 
-ApplyPlace PlaceOf(const std::string& file) { return {absl::StrCat(file, ".dumpwarden"), file}; }
+ApplyPlace PlaceOf(const std::string& file) { return {PlaceOfFile(file), file}; }
 
 absl::StatusOr<OpenedRegistry> OpenRegFile(absl::string_view file, Vfs& vfs) {
   OpenedRegistry opened;

@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "agent/registry/replace_file.h"
+#include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 
 namespace dumpwarden {
@@ -58,15 +58,15 @@ absl::Status RegFileRegistry::Flush() {
   if (edits_.empty()) return absl::OkStatus();
   std::optional<RegFile> merged;
   std::string written;
-  RETURN_IF_ERROR(EditFile(vfs_, path_, kMaxRegFileBytes,
-                           [&](const std::string& found) -> absl::StatusOr<std::string> {
-                             merged.reset();
-                             if (found != bytes_) {
-                               ASSIGN_OR_RETURN(merged, MakeEdits(found));
-                             }
-                             written = (merged ? *merged : file_).Serialize();
-                             return written;
-                           }));
+  RETURN_IF_ERROR(
+      EditFile(vfs_, Replaced(), [&](const std::string& found) -> absl::StatusOr<std::string> {
+        merged.reset();
+        if (found != bytes_) {
+          ASSIGN_OR_RETURN(merged, MakeEdits(found));
+        }
+        written = (merged ? *merged : file_).Serialize();
+        return written;
+      }));
   if (merged) file_ = std::move(*merged);
   bytes_ = std::move(written);
   edits_.clear();
@@ -92,6 +92,19 @@ absl::Status RegFileRegistry::Reload() {
   bytes_ = std::move(found);
   edits_.clear();
   return absl::OkStatus();
+}
+
+ReplacedFile RegFileRegistry::Replaced() const {
+  return {path_, absl::StrCat(PlaceOfFile(path_), "/replacing"), kMaxRegFileBytes};
+}
+
+absl::StatusOr<bool> RegFileRegistry::WasCutOff() { return vfs_.Exists(Replaced().note); }
+
+absl::StatusOr<std::vector<std::string>> RegFileRegistry::Mend() {
+  std::vector<std::string> said;
+  RETURN_IF_ERROR(MendFile(vfs_, Replaced(), said));
+  RETURN_IF_ERROR(Reload());
+  return said;
 }
 
 std::optional<absl::Time> RegFileRegistry::LastWrite(absl::string_view) { return std::nullopt; }

@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "agent/registry/replace_file.h"
 #include "core/base/vfs.h"
 #include "core/reconcile/reg_file.h"
 #include "core/reconcile/registry.h"
@@ -37,6 +38,8 @@ class RegFileRegistry : public Registry {
   absl::Status CheckWritable(absl::string_view key) override;
   absl::Status Flush() override;
   absl::Status Reload() override;
+  absl::StatusOr<bool> WasCutOff() override;
+  absl::StatusOr<std::vector<std::string>> Mend() override;
   std::optional<absl::Time> LastWrite(absl::string_view key) override;
   std::vector<std::string> Warnings() override;
 
@@ -50,6 +53,8 @@ class RegFileRegistry : public Registry {
   void Do(Edit edit);
   // kAborted when `found` differs in a value that was edited.
   absl::StatusOr<RegFile> MakeEdits(const std::string& found) const;
+
+  ReplacedFile Replaced() const;
 
   std::string path_;
   Vfs& vfs_;

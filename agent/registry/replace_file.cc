@@ -6,14 +6,21 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "core/base/digest.h"
+#include "core/base/failpoint.h"
 #include "core/base/status_macros.h"
 
 namespace dumpwarden {
 namespace {
 
 constexpr int kMaxTries = 3;
+constexpr absl::string_view kNoteFormat = "dumpwarden-replacing/1\n";
+constexpr std::size_t kMaxNoteBytes = 1024;
+constexpr std::size_t kDigestDigits = 64;
 
 absl::Status Failed(absl::string_view what, const std::string& path) {
   return absl::ErrnoToStatus(errno, absl::StrCat("cannot ", what, " ", path));
@@ -77,8 +84,89 @@ absl::StatusOr<bool> Settle(Vfs& vfs, const std::string& temp, const std::string
   return false;
 }
 
+// --- The note: its format, and the SHA-256 of the old content and of ours, a line each
+
+struct Note {
+  std::string expected;
+  std::string ours;
+};
+
+std::string FormatNote(absl::string_view expected, absl::string_view bytes) {
+  return absl::StrCat(kNoteFormat, Sha256Hex(expected), "\n", Sha256Hex(bytes), "\n");
+}
+
+std::optional<Note> ParseNote(absl::string_view text) {
+  if (!absl::ConsumePrefix(&text, kNoteFormat)) return std::nullopt;
+  if (text.size() != 2 * (kDigestDigits + 1)) return std::nullopt;
+  if (text[kDigestDigits] != '\n' || text.back() != '\n') return std::nullopt;
+  return Note{std::string(text.substr(0, kDigestDigits)),
+              std::string(text.substr(kDigestDigits + 1, kDigestDigits))};
+}
+
+absl::StatusOr<Note> ReadNote(Vfs& vfs, const ReplacedFile& file, const std::string& temp) {
+  ASSIGN_OR_RETURN(const std::string text, vfs.Read(file.note, kMaxNoteBytes));
+  std::optional<Note> note = ParseNote(text);
+  if (note) return *std::move(note);
+  return absl::DataLossError(
+      absl::StrCat(file.note, " is damaged, so it is not known whether ", temp,
+                   " is what another program wrote; compare it with ", file.path,
+                   ", leave the right one under that name, then remove the note and start again"));
+}
+
+// "" for a file that is not there, or is too large to be one of ours.
+absl::StatusOr<std::string> DigestOf(Vfs& vfs, const std::string& path, std::size_t max_bytes) {
+  const absl::StatusOr<std::string> bytes = vfs.Read(path, max_bytes);
+  if (absl::IsNotFound(bytes.status()) || absl::IsResourceExhausted(bytes.status())) return "";
+  RETURN_IF_ERROR(bytes.status());
+  return Sha256Hex(*bytes);
+}
+
+// The note first and durably: a later temp file is none that it speaks of.
+absl::Status Forget(Vfs& vfs, const ReplacedFile& file, const std::string& temp) {
+  RETURN_IF_ERROR(RemoveDurably(vfs, file.note));
+  vfs.Remove(temp).IgnoreError();  // the next write does it
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> KeepAside(Vfs& vfs, const std::string& temp, const std::string& path) {
+  for (int n = 1;; ++n) {
+    std::string aside = absl::StrCat(path, ".replaced-", n);
+    ASSIGN_OR_RETURN(const bool taken, vfs.Exists(aside));
+    if (taken) continue;
+    RETURN_IF_ERROR(vfs.Rename(temp, aside));
+    RETURN_IF_ERROR(vfs.SyncFolder(FolderOf(path)));
+    return aside;
+  }
+}
+
+// `temp` holds what another program wrote.  True when it is in its place again.
+absl::StatusOr<bool> PutBack(Vfs& vfs, const ReplacedFile& file, const std::string& temp,
+                             const Note& note) {
+  ASSIGN_OR_RETURN(const std::string now, DigestOf(vfs, file.path, file.max_bytes));
+  if (now != note.ours) return false;
+  RETURN_IF_ERROR(vfs.Exchange(temp, file.path));
+  ASSIGN_OR_RETURN(const std::string out, DigestOf(vfs, temp, file.max_bytes));
+  if (out == note.ours) {
+    RETURN_IF_ERROR(vfs.SyncFolder(FolderOf(file.path)));
+    return true;
+  }
+  RETURN_IF_ERROR(vfs.Exchange(temp, file.path));  // yet another, and newer
+  return false;
+}
+
 absl::Status ChangedFile(const std::string& path) {
   return absl::AbortedError(absl::StrCat(path, " was changed by another program meanwhile"));
+}
+
+std::string TempOf(const std::string& path) { return absl::StrCat(path, ".dumpwarden-tmp"); }
+
+// The temp file is whole, and has its name, before there is a note of it.
+absl::Status Prepare(Vfs& vfs, const ReplacedFile& file, const std::string& temp,
+                     absl::string_view expected, absl::string_view bytes) {
+  RETURN_IF_ERROR(WriteTemp(vfs, temp, file.path, bytes));
+  RETURN_IF_ERROR(vfs.SyncFolder(FolderOf(temp)));
+  RETURN_IF_ERROR(vfs.MakeFolder(FolderOf(file.note)));  // whoever holds the lock has made it
+  return WriteDurably(vfs, file.note, FormatNote(expected, bytes));
 }
 
 absl::Status RenameOver(Vfs& vfs, const std::string& temp, const std::string& path,
@@ -89,10 +177,13 @@ absl::Status RenameOver(Vfs& vfs, const std::string& temp, const std::string& pa
 
 }  // namespace
 
-absl::Status ReplaceFile(Vfs& vfs, const std::string& path, absl::string_view expected,
+std::string PlaceOfFile(const std::string& file) { return absl::StrCat(file, ".dumpwarden"); }
+
+absl::Status ReplaceFile(Vfs& vfs, const ReplacedFile& file, absl::string_view expected,
                          absl::string_view bytes) {
-  const std::string temp = absl::StrCat(path, ".dumpwarden-tmp");
-  absl::Status status = WriteTemp(vfs, temp, path, bytes);
+  const std::string& path = file.path;
+  const std::string temp = TempOf(path);
+  absl::Status status = Prepare(vfs, file, temp, expected, bytes);
   bool exchanged = false;
   if (status.ok()) {
     status = vfs.Exchange(temp, path);
@@ -100,10 +191,15 @@ absl::Status ReplaceFile(Vfs& vfs, const std::string& path, absl::string_view ex
     if (absl::IsUnimplemented(status)) status = RenameOver(vfs, temp, path, expected);
   }
   if (!status.ok()) {
-    vfs.Remove(temp).IgnoreError();  // the first failure is the one to tell
+    Forget(vfs, file, temp).IgnoreError();  // the first failure is the one to tell
     return status;
   }
-  if (!exchanged) return vfs.SyncFolder(FolderOf(path));
+  FAILPOINT("replace.exchanged");
+  if (!exchanged) {
+    status = vfs.SyncFolder(FolderOf(path));
+    Forget(vfs, file, temp).IgnoreError();
+    return status;
+  }
   const absl::StatusOr<bool> replaced = Settle(vfs, temp, path, expected, bytes);
   if (!replaced.ok()) {  // then the temp name is not ours to remove
     return absl::Status(replaced.status().code(),
@@ -111,17 +207,39 @@ absl::Status ReplaceFile(Vfs& vfs, const std::string& path, absl::string_view ex
                                      " may be in ", temp, ": compare the two"));
   }
   status = vfs.SyncFolder(FolderOf(path));
-  vfs.Remove(temp).IgnoreError();  // the next write does it
+  if (status.ok()) Forget(vfs, file, temp).IgnoreError();  // a note that stays harms nothing
   return *replaced ? status : ChangedFile(path);
 }
 
-absl::Status EditFile(Vfs& vfs, const std::string& path, std::size_t max_bytes,
-                      const EditBytes& edit) {
+absl::Status MendFile(Vfs& vfs, const ReplacedFile& file, std::vector<std::string>& said) {
+  ASSIGN_OR_RETURN(const bool noted, vfs.Exists(file.note));
+  if (!noted) return absl::OkStatus();
+  const std::string temp = TempOf(file.path);
+  ASSIGN_OR_RETURN(const bool there, vfs.Exists(temp));
+  if (!there) return Forget(vfs, file, temp);
+  ASSIGN_OR_RETURN(const Note note, ReadNote(vfs, file, temp));
+  ASSIGN_OR_RETURN(const std::string found, DigestOf(vfs, temp, file.max_bytes));
+  // Not exchanged, or exchanged for what was expected.
+  if (found == note.ours || found == note.expected) return Forget(vfs, file, temp);
+  ASSIGN_OR_RETURN(const bool back, PutBack(vfs, file, temp, note));
+  if (back) {
+    said.push_back(absl::StrCat("what another program wrote to ", file.path,
+                                " in the instant in which an apply was killed was put back"));
+    return Forget(vfs, file, temp);
+  }
+  ASSIGN_OR_RETURN(const std::string aside, KeepAside(vfs, temp, file.path));
+  said.push_back(absl::StrCat("what another program wrote to ", file.path,
+                              " in the instant in which an apply was killed is kept in ", aside,
+                              ", because the file was replaced once more since; compare the two"));
+  return Forget(vfs, file, temp);
+}
+
+absl::Status EditFile(Vfs& vfs, const ReplacedFile& file, const EditBytes& edit) {
   absl::Status status;
   for (int tries = 0; tries < kMaxTries; ++tries) {
-    ASSIGN_OR_RETURN(const std::string found, vfs.Read(path, max_bytes));
+    ASSIGN_OR_RETURN(const std::string found, vfs.Read(file.path, file.max_bytes));
     ASSIGN_OR_RETURN(const std::string edited, edit(found));
-    status = edited == found ? absl::OkStatus() : ReplaceFile(vfs, path, found, edited);
+    status = edited == found ? absl::OkStatus() : ReplaceFile(vfs, file, found, edited);
     if (!absl::IsAborted(status)) return status;
   }
   return status;

@@ -99,7 +99,8 @@ absl::Status Applier::CheckPlan(const Plan& plan) const {
 
 absl::StatusOr<bool> Applier::Recover() {
   ASSIGN_OR_RETURN(const bool interrupted, vfs_.Exists(UndoPath()));
-  if (!interrupted) return false;
+  ASSIGN_OR_RETURN(const bool cut_off, registry_.WasCutOff());
+  if (!interrupted && !cut_off) return false;
   RETURN_IF_ERROR(vfs_.CheckPrivateFolder(place_.folder));
   // Held by a running apply, the record is not ours to undo: the lock tells.
   ASSIGN_OR_RETURN(const std::unique_ptr<FileLock> lock,
@@ -108,7 +109,8 @@ absl::StatusOr<bool> Applier::Recover() {
 }
 
 absl::StatusOr<Applied> Applier::Apply(const Desired& desired, const v1::Facts& facts,
-                                       const v1::Observation* at_boot) {
+                                       const v1::Observation* at_boot,
+                                       const BeforeWrite& before_write) {
   const auto plan = [&] {
     return MakePlan(desired, Observe(registry_, folders_, desired, facts), facts, at_boot);
   };
@@ -118,7 +120,9 @@ absl::StatusOr<Applied> Applier::Apply(const Desired& desired, const v1::Facts& 
   ASSIGN_OR_RETURN(const std::unique_ptr<FileLock> lock, Begin());
   return WhileAborted([&]() -> absl::StatusOr<Applied> {
     RETURN_IF_ERROR(registry_.Reload());
-    return Carry(plan(), Obsolete{});
+    Plan next = plan();
+    if (before_write) RETURN_IF_ERROR(before_write(next));
+    return Carry(std::move(next), Obsolete{});
   });
 }
 
@@ -147,16 +151,25 @@ absl::StatusOr<std::unique_ptr<FileLock>> Applier::Begin() {
   RETURN_IF_ERROR(vfs_.CheckPrivateFolder(place_.folder));
   RETURN_IF_ERROR(vfs_.SyncFolder(FolderOf(place_.folder)));
   ASSIGN_OR_RETURN(std::unique_ptr<FileLock> lock, vfs_.Lock(absl::StrCat(place_.folder, "/lock")));
-  ASSIGN_OR_RETURN(const bool interrupted, vfs_.Exists(UndoPath()));
-  if (interrupted) RETURN_IF_ERROR(RecoverLocked().status());
+  RETURN_IF_ERROR(RecoverLocked().status());
   return lock;
 }
 
 absl::StatusOr<bool> Applier::RecoverLocked() {
+  RETURN_IF_ERROR(Mend());
   ASSIGN_OR_RETURN(const bool interrupted, vfs_.Exists(UndoPath()));
   if (!interrupted) return false;
   ASSIGN_OR_RETURN(const v1::UndoRecord record, ReadUndo(UndoPath()));
   return RollBack(record);
+}
+
+// Before anything is put back: the whole file of another program counts for more than our record.
+absl::Status Applier::Mend() {
+  ASSIGN_OR_RETURN(const bool cut_off, registry_.WasCutOff());
+  if (!cut_off) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::vector<std::string> said, registry_.Mend());
+  mended_.insert(mended_.end(), said.begin(), said.end());
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Applied> Applier::Carry(Plan plan, const Obsolete& obsolete) {
@@ -328,6 +341,7 @@ absl::Status Applier::RecordMissing(const Plan& plan, v1::UndoRecord& record) {
 
 absl::StatusOr<bool> Applier::RollBack(const v1::UndoRecord& record) {
   bool changed = false;
+  RETURN_IF_ERROR(Mend());
   RETURN_IF_ERROR(WhileAborted([&]() -> absl::Status {
     RETURN_IF_ERROR(registry_.Reload());
     ASSIGN_OR_RETURN(changed, PutBack(record));

@@ -9,9 +9,11 @@
 #define DUMPWARDEN_CORE_RECONCILE_APPLY_H_
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -61,14 +63,19 @@ class Applier {
   absl::StatusOr<bool> Recover();
   // Folders that were made by what was last put back, and that could not be removed.
   const std::vector<std::string>& left_folders() const { return left_; }
+  // What was to be said of Flushes that a kill cut off, since the last call.
+  std::vector<std::string> TakeMended() { return std::exchange(mended_, {}); }
 
+  // Is shown each plan that is made under the lock, before it is carried out; not when it fails.
+  using BeforeWrite = std::function<absl::Status(const Plan&)>;
   // Applies what MakePlan gives for the state under the lock.  An edit list that is empty writes
   // nothing, not even the lock's folder; nor does one for a registry that cannot be
   // written, which is an error.  On error everything is as before, or the
   // message says which cell could not be put back.  kAborted when another program changed a value
   // in between three times in a row.
   absl::StatusOr<Applied> Apply(const Desired& desired, const v1::Facts& facts,
-                                const v1::Observation* at_boot = nullptr);
+                                const v1::Observation* at_boot = nullptr,
+                                const BeforeWrite& before_write = nullptr);
 
   // Puts back what a backup holds.  Refuses cells outside the table, and
   // deletions of anything but what the apply of that backup wrote.
@@ -81,6 +88,7 @@ class Applier {
   // Makes the folder and takes the lock; finishes what a crash left.
   absl::StatusOr<std::unique_ptr<FileLock>> Begin();
   absl::StatusOr<bool> RecoverLocked();
+  absl::Status Mend();
   // Everything from the undo record to filing it.  `obsolete`: what goes with the edits.
   absl::StatusOr<Applied> Carry(Plan plan, const Obsolete& obsolete);
   absl::Status CarryRecorded(const Plan& plan, const v1::UndoRecord& record,
@@ -115,6 +123,7 @@ class Applier {
   const Clock& clock_;
   ApplyPlace place_;
   std::vector<std::string> left_;
+  std::vector<std::string> mended_;
 };
 
 }  // namespace dumpwarden

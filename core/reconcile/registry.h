@@ -44,6 +44,11 @@ class Registry {
   virtual absl::Status Flush() = 0;
   // Reads what is behind anew; drops what was written and not flushed.
   virtual absl::Status Reload() = 0;
+  // A Flush was cut off by a kill, and it is not known yet what it took out.
+  virtual absl::StatusOr<bool> WasCutOff() { return false; }
+  // Puts back what another program had written in that instant, and reads anew.  What an admin must
+  // know of it, one line each.  The caller holds the lock, and has done nothing else yet.
+  virtual absl::StatusOr<std::vector<std::string>> Mend() { return std::vector<std::string>(); }
   // When the key was last written; nullopt when this registry cannot tell.
   virtual std::optional<absl::Time> LastWrite(absl::string_view key) = 0;
   // What an admin must know of the whole: a dirty hive, Select\Default that differs.

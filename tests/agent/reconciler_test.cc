@@ -237,6 +237,30 @@ TEST(Agent, AKillBetweenWriteAndEventIsACorrectionAllTheSame) {
   EXPECT_THAT(Kinds(rig.Events()), ElementsAre(kDrifted, kCorrected));
 }
 
+// Each was read under the lock and told after the write that ended it, or, when a further one came
+// in its place, not at all: a kill in between lost it.
+TEST(Agent, WhatIsReadFirstUnderTheLockIsOnRecordBeforeItIsWrittenBack) {
+  AgentRig rig;
+  Settle(rig, {DumpType(1, "kernel")});
+  std::vector<std::uint32_t> others = {9, 8};
+  std::vector<std::vector<std::string>> told;  // at each write
+  rig.registry.Interfere([&](FakeRegistry& registry) {
+    told.emplace_back();
+    for (const v1::DriftEvent& event : rig.Events()) {
+      if (event.kind() == kDrifted) told.back().push_back(event.new_value());
+    }
+    if (others.empty()) return;
+    registry.SetElsewhere(kCrashKey, "CrashDumpEnabled", DwordValue(others.back()));
+    others.pop_back();
+  });
+  rig.Change("CrashDumpEnabled", 3);
+  EXPECT_EQ(rig.Cell("CrashDumpEnabled"), 2u);
+  EXPECT_THAT(told, ElementsAre(ElementsAre("small"), ElementsAre("small", "custom (0x8)"),
+                                ElementsAre("small", "custom (0x8)", "custom (0x9)")));
+  EXPECT_THAT(Kinds(rig.Events()),
+              ElementsAre(kDrifted, kResolved, kDrifted, kResolved, kDrifted, kCorrected));
+}
+
 // The number of writes that were tried.
 int Tries(const AgentRig& rig) {
   int tries = 0;

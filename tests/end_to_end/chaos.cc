@@ -184,7 +184,6 @@ void Chaos::Kill(Machine& machine) {
     problems.push_back("an agent ended by itself: " + machine.host.process().Err());
   }
   machine.up = false;
-  machine.Killed();
   ++counts["agents killed"];
   After(absl::Seconds(3), [this, &machine] { StartAgent(machine); });
 }

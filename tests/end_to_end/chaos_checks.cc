@@ -166,8 +166,8 @@ void CheckWritten(Chaos& chaos, const Machine& machine, const Written& written, 
     return;
   }
   EXPECT_LE(told, 1) << "told more than once: " << what;
-  if (written.beside) {
-    ++chaos.counts["drifts in the instant of a kill"];
+  if (written.aside) {
+    ++chaos.counts["drifts kept aside"];
     return;
   }
   if (!written.certain && !stands) return;

@@ -123,6 +123,7 @@ bool Machine::BeingWritten() const {
 void Machine::Replace(const std::string& found, const std::string& text) {
   const std::string file = host.File("host.reg");
   const std::string other = host.File("another-program");
+  NoteAside();
   WriteAll(other, text);
   if (renameat2(AT_FDCWD, other.c_str(), AT_FDCWD, file.c_str(), RENAME_EXCHANGE) != 0) abort();
   if (absl::StrReplaceAll(ReadAll(other), {{"\\\r\n  ", ""}}) == found) return;
@@ -166,16 +167,15 @@ void Machine::TrustStatus() {
   }
 }
 
-// docs/agent.md: a replacement in the very instant of a kill is left in the file beside.
-void Machine::Killed() {
-  if (!BeingWritten()) return;
-  TrustStatus();
+// docs/agent.md: after a kill a replacement is put back, but not over one that came since.
+void Machine::NoteAside() {
+  if (up || !BeingWritten()) return;
   const std::string beside =
       absl::StrReplaceAll(ReadAll(host.File("host.reg.dumpwarden-tmp")), {{"\\\r\n  ", ""}});
   for (auto& [id, written] : current_) {
     const std::string data = written->setting->data(written->number);
-    written->beside = !written->certain && !Stands(*written) &&
-                      RegistryData(beside, written->setting->value) == data;
+    written->aside = !written->certain && !Stands(*written) &&
+                     RegistryData(beside, written->setting->value) == data;
   }
 }
 
@@ -189,7 +189,7 @@ std::string Machine::Look() {
     if (there) written->stood = true;
     if (!there && written->stood) written->certain = true;
   }
-  return IsOfOneStep(text) ? "" : "half-applied:\n" + text;
+  return IsOfOneStep(text) ? "" : "half-applied:\n" + text + ReadAll(host.File("run.err"));
 }
 
 // Every cell that is not ours is of one step of the policy.

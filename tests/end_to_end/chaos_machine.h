@@ -38,7 +38,7 @@ struct Written {
   bool stood = false;    // was in the file while nobody else was writing it
   bool certain = false;  // so the agent has seen it, or must yet
   bool muddled = false;  // a lost race of ours put it back: it may be told twice
-  bool beside = false;   // a kill of the agent came in the instant in which it stood beside
+  bool aside = false;    // a further file came before the agent had put back the one with it
 };
 
 class Machine {
@@ -58,7 +58,6 @@ class Machine {
   std::string Look();
   // The agent's own word for it: `status` shows the value that stands.
   void TrustStatus();
-  void Killed();  // to be called when the agent was
   void WriteFacts(std::mt19937& random);
 
   const std::deque<Written>& written() const { return written_; }
@@ -69,6 +68,7 @@ class Machine {
  private:
   void Replace(const std::string& found, const std::string& text);
   bool BeingWritten() const;
+  void NoteAside();
   bool IsOfOneStep(const std::string& text) const;
 
   std::deque<Written> written_;

@@ -65,6 +65,7 @@ const std::vector<Row> kRows = {
     {"durable.renamed@2", Work::kAgent},
     {"durable.written", Work::kAgent},
     {"durable.written@2", Work::kAgent},
+    {"replace.exchanged", Work::kAgent},
     {"durable.renamed", Work::kEnroll},
     {"durable.written", Work::kEnroll},
     {"enroll.answered", Work::kEnroll},
