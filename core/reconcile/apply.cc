@@ -257,14 +257,19 @@ absl::Status Applier::DeleteKeys(const Obsolete& obsolete) {
 
 absl::Status Applier::ReadBack(const Plan& plan) {
   RETURN_IF_ERROR(registry_.Reload());
+  absl::Status refused;
   for (const Edit& edit : plan.edits) {
     if (edit.action == Edit::Action::kMakeFolder) continue;
     ASSIGN_OR_RETURN(const CellValue found, registry_.Read(edit.key, edit.name));
     if (found == edit.to) continue;
-    return absl::DataLossError(absl::StrCat(CellText(edit.key, edit.name), " reads back as ",
-                                            ValueText(found), " instead of ", ValueText(edit.to)));
+    // Neither what stood there nor ours: a whole file of another program's may have come, in which
+    // other cells are as before.
+    if (found != edit.from) return ChangedMeanwhile(edit.key, edit.name);
+    refused.Update(absl::DataLossError(absl::StrCat(CellText(edit.key, edit.name),
+                                                    " reads back as ", ValueText(found),
+                                                    " instead of ", ValueText(edit.to))));
   }
-  return absl::OkStatus();
+  return refused;
 }
 
 std::string Applier::BackupOf(const Plan& plan) const {

@@ -70,6 +70,10 @@ class FakeRegistry : public Registry {
   }
   // Runs before each Write and Delete that the code under test makes, as another writer would.
   void Interfere(std::function<void(FakeRegistry&)> other) { other_ = std::move(other); }
+  // Runs after each Flush that wrote something, before anything is read back.
+  void InterfereAfterFlush(std::function<void(FakeRegistry&)> other) {
+    after_flush_ = std::move(other);
+  }
   // Writes of this cell are taken without an error and not done.
   void IgnoreWritesOf(absl::string_view key, absl::string_view name) {
     ignored_ = CellId(key, name);
@@ -142,6 +146,7 @@ class FakeRegistry : public Registry {
     log_.push_back("flush");
     for (const Edit& edit : unflushed_) edit.make(flushed_);
     Forget();
+    if (after_flush_) after_flush_(*this);
     return absl::OkStatus();
   }
   absl::Status Reload() override {
@@ -226,6 +231,7 @@ class FakeRegistry : public Registry {
   std::string ignored_;
   absl::Status writable_;
   std::function<void(FakeRegistry&)> other_;
+  std::function<void(FakeRegistry&)> after_flush_;
   Faults* faults_ = nullptr;
 };
 

@@ -178,6 +178,22 @@ TEST(Apply, ValueThatAnotherProgramChangesMeanwhileIsPlannedForAnew) {
   }
 }
 
+// The settings of a file that another program had put in our file's place were each tried again by
+// themselves, so that the host had some of the policy and not the rest.
+TEST(Apply, FileOfAnotherProgramThatComesBeforeTheReadBackIsPlannedForAnew) {
+  Host host;
+  bool done = false;
+  host.registry.InterfereAfterFlush([&](FakeRegistry& registry) {
+    if (std::exchange(done, true)) return;
+    registry.SetElsewhere(kCrash, "FilterPages", DwordValue(1));  // as before
+    registry.SetElsewhere(kCrash, "AutoReboot", DwordValue(9));
+  });
+  const auto applied = host.Apply();
+  ASSERT_THAT(applied, IsOk());
+  EXPECT_EQ(host.registry.flushed(), NewState());
+  EXPECT_THAT(host.BackupText(applied->backup), HasSubstr("\"AutoReboot\"=dword:00000009\r\n"));
+}
+
 TEST(Apply, GivesUpWhenAnotherProgramNeverStopsAndLeavesItsValue) {
   Host host;
   std::uint32_t theirs = 100;
