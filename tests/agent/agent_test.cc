@@ -332,7 +332,8 @@ TEST(Agent, BeginsAnEpochAtAWelcomeOfAServerThatWentOnToAnother) {
     ASSERT_THAT(reports, SizeIs(1));
     EXPECT_TRUE(reports[0].full());
     EXPECT_NE(reports[0].epoch(), old);
-    if (again) EXPECT_EQ(reports[0].epoch(), begun) << "the report of it was lost on its way";
+    const bool same = reports[0].epoch() == begun;
+    EXPECT_EQ(same, again) << "the report of it was lost on its way, and is told again";
     begun = reports[0].epoch();
   }
 }
