@@ -289,6 +289,7 @@ void AgentCore::OnWelcome(const v1::Welcome& welcome) {
   if (welcome.want_facts()) SendFacts();
   if (welcome.want_full()) reporter_.WantFull();
   ScheduleCheckIn();
+  if (reporter_.IsAhead(welcome)) return BeginEpoch();
   SendReport();
 }
 

@@ -81,6 +81,11 @@ bool Reporter::IsAhead(const v1::Ack& ack) const {
   return ack.want_full() && in_flight_.has_value() && ack.sequence() == in_flight_->sequence;
 }
 
+bool Reporter::IsAhead(const v1::Welcome& welcome) const {
+  if (welcome.epoch() == state_.epoch()) return welcome.sequence() >= state_.next_report();
+  return !welcome.epoch().empty() && state_.acknowledged() != 0;
+}
+
 absl::Status Reporter::BeginEpoch(Random& random) {
   RETURN_IF_ERROR(state_.BeginEpoch(random));
   in_flight_.reset();

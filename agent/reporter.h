@@ -30,6 +30,10 @@ class Reporter {
   // Does the server hold, in our epoch, a number that we never gave, or not with this content? Then
   // our state was restored, and what we say under used numbers would be lost.
   bool IsAhead(const v1::Ack& ack) const;
+  // The same before any number is given in a session, or the server went on to an epoch after ours:
+  // reports that are lost on their way use up numbers, and when these had passed the server's
+  // nobody would see it.
+  bool IsAhead(const v1::Welcome& welcome) const;
   // Everything is told again, in a new epoch.
   absl::Status BeginEpoch(Random& random);
   // True when it acknowledged the report in flight, which is durable then.

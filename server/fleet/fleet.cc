@@ -296,6 +296,8 @@ void SessionFleet::Welcome(FleetSession& session, HostSlot& slot) {
                         hello.acknowledged != stored.sequence ||
                         hello.state_digest != stored.state_digest);
   welcome.set_want_facts(stored.facts_digest.empty() || hello.facts_digest != stored.facts_digest);
+  welcome.set_epoch(stored.epoch);
+  welcome.set_sequence(stored.sequence);
   if (!welcome.want_full()) Confirm(slot, hello.policy_digest);
   session.out->Send(Serialize(message));
   session.out->SendLatest(policies_->set);

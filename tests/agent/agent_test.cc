@@ -291,6 +291,53 @@ TEST(Agent, BeginsAnEpochWhenItsStateWasRestoredAndLosesNoEvent) {
   }
 }
 
+// Seed 1010177 of the simulation: the reports of a VM that was set back were lost on their way
+// until its number had passed the server's; the next was taken for a report like any other.
+TEST(Agent, BeginsAnEpochAtAWelcomeThatSpeaksOfAReportItNeverGave) {
+  for (const int ahead : {-1, 0, 5}) {
+    SCOPED_TRACE(ahead);
+    AgentRig rig;
+    Settle(rig, {Reboot(1, "on")});
+    const std::string epoch = rig.state->epoch();
+    rig.Disconnect();
+    v1::Welcome kept;
+    kept.set_epoch(epoch);
+    kept.set_sequence(rig.state->next_report() + static_cast<std::uint64_t>(ahead));
+    rig.Connect(/*want_full=*/true, kept);
+    rig.Pass(absl::Seconds(2));
+    const std::vector<v1::Report> reports = rig.TakeReports();
+    ASSERT_THAT(reports, SizeIs(1));
+    EXPECT_TRUE(reports[0].full());
+    EXPECT_EQ(reports[0].epoch(), rig.state->epoch());
+    EXPECT_EQ(reports[0].epoch() == epoch, ahead < 0);
+  }
+}
+
+// Seed 1001105: what the server kept of the epoch before, and the older state did not know, stayed
+// open, because to the server this was an epoch that begins.
+TEST(Agent, BeginsAnEpochAtAWelcomeOfAServerThatWentOnToAnother) {
+  AgentRig rig;
+  Settle(rig, {Reboot(1, "on")});
+  const std::string old = rig.state->epoch();
+  v1::Welcome kept;
+  kept.set_epoch(std::string(16, 'f'));
+  kept.set_sequence(1);
+  std::string begun;
+  for (const bool again : {false, true}) {
+    rig.Disconnect();
+    rig.TakeReports();
+    rig.Connect(/*want_full=*/true, kept);
+    rig.Pass(absl::Seconds(2));
+    const std::vector<v1::Report> reports = rig.TakeReports();
+    ASSERT_THAT(reports, SizeIs(1));
+    EXPECT_TRUE(reports[0].full());
+    EXPECT_NE(reports[0].epoch(), old);
+    const bool same = reports[0].epoch() == begun;
+    EXPECT_EQ(same, again) << "the report of it was lost on its way, and is told again";
+    begun = reports[0].epoch();
+  }
+}
+
 TEST(Agent, ARefusedDeltaIsFollowedByAFullReport) {
   AgentRig rig;
   Settle(rig, {Reboot(1, "on")});

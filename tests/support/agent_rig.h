@@ -126,12 +126,13 @@ class AgentRig {
     }
     clock.Advance(end - clock.Monotonic());
   }
-  // Waits for the dial, accepts, and says Welcome.
-  void Connect(bool want_full = false) {
+  // Waits for the dial, accepts, and says Welcome, which speaks of the report that `kept` names.
+  void Connect(bool want_full = false, const v1::Welcome& kept = {}) {
     while (link.connects == dialled) Pass(absl::Seconds(1));
     dialled = link.connects;
     core->OnConnected();
     v1::ServerMessage message;
+    *message.mutable_welcome() = kept;
     message.mutable_welcome()->set_protocol(kAgentProtocol);
     message.mutable_welcome()->set_check_in_seconds(60);
     message.mutable_welcome()->set_reconnect_window_ms(1000);

@@ -255,6 +255,21 @@ TEST_F(FleetTest, WantsNothingFromAHostThatTheStoreKnows) {
   EXPECT_FALSE(sent[0].welcome().want_facts());
 }
 
+// From it a host whose state was restored from a copy learns so before it numbers a report.
+TEST_F(FleetTest, SaysAtTheWelcomeWhichReportIsKept) {
+  FakeStream stream;
+  const SessionId id = Hello(stream, "one");
+  EXPECT_EQ(stream.Take().at(0).welcome().epoch(), "");
+  AckTo(stream, id, FullReport(7, StateOf(v1::STATUS_DRIFTED)));
+  fleet_->OnClosed(id);
+  FakeStream again;
+  fleet_->OnMessage(Open(Row(), again), HelloOf("two"));
+  const auto sent = again.Take();
+  ASSERT_FALSE(sent.empty());
+  EXPECT_EQ(sent[0].welcome().epoch(), std::string(16, 'e'));
+  EXPECT_EQ(sent[0].welcome().sequence(), 7u);
+}
+
 TEST_F(FleetTest, SendsAwayWhatIsOutOfTurnOrTooMuch) {
   v1::AgentMessage old = HelloOf("one");
   old.mutable_hello()->set_protocol_min(2);
