@@ -265,9 +265,9 @@ absl::Status Applier::ReadBack(const Plan& plan) {
     // Neither what stood there nor ours: a whole file of another program's may have come, in which
     // other cells are as before.
     if (found != edit.from) return ChangedMeanwhile(edit.key, edit.name);
-    refused.Update(absl::DataLossError(absl::StrCat(CellText(edit.key, edit.name),
-                                                    " reads back as ", ValueText(found),
-                                                    " instead of ", ValueText(edit.to))));
+    refused.Update(
+        absl::DataLossError(absl::StrCat(CellText(edit.key, edit.name), " reads back as ",
+                                         ValueText(found), " instead of ", ValueText(edit.to))));
   }
   return refused;
 }

@@ -82,16 +82,19 @@ void Chaos::Run() {
   }
   std::discrete_distribution<std::size_t> choose(weights.begin(), weights.end());
   std::exponential_distribution<> pause(rate);
-  const absl::Time end = absl::Now() + options.time;
-  while (absl::Now() < end && problems.empty()) {
+  const auto act = [&](const Action& action) {
     const absl::Time next = absl::Now() + absl::Seconds(pause(random_));
     do {
       Tick();
       absl::SleepFor(std::clamp(next - absl::Now(), absl::ZeroDuration(), absl::Milliseconds(5)));
     } while (absl::Now() < next);
-    const Action& action = Actions()[choose(random_)];
     ++counts[action.name];
     (this->*action.act)();
+  };
+  const absl::Time end = absl::Now() + options.time;
+  while (absl::Now() < end && problems.empty()) act(Actions()[choose(random_)]);
+  for (const Action& left_out : Actions()) {
+    if (counts[left_out.name] == 0 && problems.empty()) act(left_out);
   }
 }
 

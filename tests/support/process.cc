@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,6 +30,7 @@ pid_t Start(const std::vector<std::string>& argv, const std::string& in, const s
   raw.push_back(nullptr);
   const pid_t pid = fork();
   if (pid != 0) return pid;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that is killed leaves nothing behind
   Redirect(in, O_RDONLY, STDIN_FILENO);
   Redirect(out, O_WRONLY | O_CREAT | O_APPEND, STDOUT_FILENO);
   Redirect(err, O_WRONLY | O_CREAT | O_APPEND, STDERR_FILENO);
