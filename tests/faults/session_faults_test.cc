@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an agent is told and tells while its state fails for a moment, or for
+// some seconds: once it is sound again all is right within seconds, not at the
+// next full check.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "tests/support/agent_rig.h"
+#include "tests/support/sqlite_faults.h"
+#include "tests/support/status_matchers.h"
+
+namespace dumpwarden {
+namespace {
+
+using testing::ElementsAre;
+
+constexpr int kMostCalls = 5000;
+constexpr absl::Duration kLong = absl::Seconds(3);
+constexpr absl::Duration kSoon = absl::Seconds(10);
+
+// What fails, and whether it goes on for kLong.
+class SessionFaults : public testing::TestWithParam<std::tuple<SqliteFault, bool>> {
+ protected:
+  static void SetUpTestSuite() { InstallSqliteFaults(); }
+
+  static bool Lasts() { return std::get<1>(GetParam()); }
+  static void Arm(int nth) {
+    FailSqlite(std::get<0>(GetParam()), nth, Lasts() ? kMostCalls * kMostCalls : 1);
+  }
+
+  // `run` with the nth call failing, until there is no nth; it answers whether one failed.
+  template <typename Run>
+  void Loop(int least, Run run) {
+    int fired = 0;
+    for (int nth = 1; nth < kMostCalls; nth += 1 + nth / 30) {
+      SCOPED_TRACE(absl::StrCat("call ", nth));
+      const bool failed = run(nth);
+      if (HasFailure()) return;
+      if (!failed) {
+        EXPECT_GE(fired, least);
+        return;
+      }
+      ++fired;
+    }
+    ADD_FAILURE() << "never got through";
+  }
+};
+
+// The drifts of the old host were told as the new one's, and at the next start the new one's went.
+TEST_P(SessionFaults, EnrolledAnewItIsTheOldHostOrTheNewOne) {
+  Loop(3, [](int nth) {
+    AgentRig rig;
+    EXPECT_THAT(rig.state->ActAs("old", rig.random), IsOk());
+    Settle(rig, {Reboot(1, "on")});
+    rig.Disconnect();
+    rig.Change("AutoReboot", 0);
+    const std::vector<v1::DriftEvent> of_old = rig.Events();
+    EXPECT_THAT(Kinds(of_old), ElementsAre(kDrifted, kCorrected));
+    const std::string epoch = rig.state->epoch();
+    const int connects = rig.link.connects;
+    Arm(nth);
+    rig.core->OnEnrolledAnew("new");
+    rig.Disconnect();
+    rig.Change("AutoReboot", 0);
+    const auto wait = [&](absl::Duration time) {
+      for (absl::Duration passed; passed < time; passed += absl::Milliseconds(100)) {
+        rig.Pass(absl::Milliseconds(100));
+        if (rig.state->epoch() != epoch) continue;
+        EXPECT_EQ(rig.link.connects, connects) << "dials as the new host with the old one's state";
+      }
+    };
+    if (Lasts()) wait(kLong);
+    const bool failed = StopFailingSqlite() > 0;
+    wait(kSoon);
+    EXPECT_NE(rig.state->epoch(), epoch) << "still the old host";
+    EXPECT_EQ(rig.Cell("AutoReboot"), 1u);
+    rig.Connect(true);
+    EXPECT_EQ(rig.link.sent.front().hello().epoch(), rig.state->epoch());
+    const std::vector<v1::Report> reports = rig.TakeReports();
+    EXPECT_EQ(reports.size(), 1u);
+    for (const v1::DriftEvent& event : reports.front().events()) {
+      EXPECT_GT(event.sequence(), of_old.back().sequence()) << "the old host's";
+    }
+    EXPECT_EQ(reports.front().events_size(), 2);
+    rig.Restart();
+    EXPECT_THAT(rig.state->ActAs("new", rig.random), IsOk());
+    EXPECT_THAT(Kinds(rig.Events()), ElementsAre(kDrifted, kCorrected));
+    return failed;
+  });
+}
+
+std::string NameOf(const testing::TestParamInfo<std::tuple<SqliteFault, bool>>& info) {
+  const SqliteFault kind = std::get<0>(info.param);
+  return absl::StrCat(kind == SqliteFault::kMemory ? "Memory"
+                      : kind == SqliteFault::kDisk ? "Disk"
+                                                   : "Full",
+                      std::get<1>(info.param) ? "ForSeconds" : "Once");
+}
+
+INSTANTIATE_TEST_SUITE_P(Beneath, SessionFaults,
+                         testing::Combine(testing::Values(SqliteFault::kMemory, SqliteFault::kDisk,
+                                                          SqliteFault::kFull),
+                                          testing::Bool()),
+                         NameOf);
+
+}  // namespace
+}  // namespace dumpwarden
