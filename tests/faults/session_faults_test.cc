@@ -94,6 +94,34 @@ TEST_P(SessionFaults, EnrolledAnewItIsTheOldHostOrTheNewOne) {
   });
 }
 
+// Policies that were kept, and of which only the status line was not, waited for the full check.
+TEST_P(SessionFaults, HoldsTheHostAgainstPoliciesThatItKept) {
+  Loop(3, [](int nth) {
+    AgentRig rig;
+    Settle(rig, {Reboot(1, "on")});
+    const Document next = Reboot(2, "off");
+    Arm(nth);
+    rig.Push({next});
+    if (Lasts()) rig.Pass(kLong);
+    const bool failed = StopFailingSqlite() > 0;
+    rig.Pass(kSoon);
+    if (rig.state->Policies()->front().version == 1) {  // the server hears that, and says it again
+      rig.link.sent.clear();
+      rig.Pass(absl::Seconds(75));
+      EXPECT_FALSE(rig.link.sent.empty());
+      for (const v1::AgentMessage& message : rig.link.sent) {
+        EXPECT_NE(message.check_in().policy_digest(),
+                  MakePolicySet({AgentRig::EntryOf(next)}).digest());
+      }
+      rig.Push({next});
+      rig.Pass(kSoon);
+    }
+    EXPECT_EQ(rig.state->Policies()->front().version, 2u);
+    EXPECT_EQ(rig.Cell("AutoReboot"), 0u);
+    return failed;
+  });
+}
+
 std::string NameOf(const testing::TestParamInfo<std::tuple<SqliteFault, bool>>& info) {
   const SqliteFault kind = std::get<0>(info.param);
   return absl::StrCat(kind == SqliteFault::kMemory ? "Memory"

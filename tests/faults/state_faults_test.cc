@@ -112,7 +112,7 @@ TEST_F(StateFaults, RecordsDriftAsAWhole) {
 
 TEST_F(StateFaults, KeepsPoliciesAsASet) {
   LoopStatus([](AgentState& state) {
-    return state.PutPolicies({{"base", 4, "digest4", "yaml4"}, {"more", 1, "d", "y"}});
+    return state.PutPolicies({{"base", 4, "digest4", "yaml4"}, {"more", 1, "d", "y"}}, "line 1");
   });
 }
 
