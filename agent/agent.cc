@@ -225,7 +225,12 @@ void AgentCore::SendReport() {
   if (session_ != Session::kLive) return;
   absl::StatusOr<std::optional<v1::Report>> report =
       reporter_.Next(reconciler_.current(), found_policies_);
-  if (!report.ok()) return Complain(report.status());
+  if (!report.ok()) {
+    report_.Failed(clock_.Monotonic());
+    report_at_ = report_.at();
+    return Complain(report.status());
+  }
+  report_.Succeeded();
   if (!report->has_value()) {
     // The server is to know that what it holds speaks of these policies.
     if (told_policies_ != found_policies_) SendCheckIn();
@@ -328,7 +333,10 @@ void AgentCore::OnAck(const v1::Ack& ack) {
   FAILPOINT("agent.ack-received");
   if (reporter_.IsAhead(ack)) return BeginEpoch();
   const absl::StatusOr<bool> acknowledged = reporter_.OnAck(ack);
-  if (!acknowledged.ok()) return Complain(acknowledged.status());
+  if (!acknowledged.ok()) {  // it is told again
+    Complain(acknowledged.status());
+    return HangUp("an acknowledgement could not be kept");
+  }
   FAILPOINT("agent.ack-recorded");
   if (!reporter_.in_flight() && session_ == Session::kLive) answer_by_ = absl::InfiniteDuration();
   if (ack.want_full()) {

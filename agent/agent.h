@@ -131,6 +131,7 @@ class AgentCore {
   absl::Duration retry_at_ = absl::InfiniteDuration();  // of what could not be written
   absl::Duration dial_at_ = absl::InfiniteDuration();
   absl::Duration report_at_ = absl::InfiniteDuration();
+  Backoff report_;  // it could not be made
   absl::Duration check_in_at_ = absl::InfiniteDuration();
   absl::Duration answer_by_ = absl::InfiniteDuration();  // Welcome, or an Ack
 };

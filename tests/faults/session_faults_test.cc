@@ -17,7 +17,9 @@
 namespace dumpwarden {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
+using testing::IsEmpty;
 
 constexpr int kMostCalls = 5000;
 constexpr absl::Duration kLong = absl::Seconds(3);
@@ -118,6 +120,52 @@ TEST_P(SessionFaults, HoldsTheHostAgainstPoliciesThatItKept) {
     }
     EXPECT_EQ(rig.state->Policies()->front().version, 2u);
     EXPECT_EQ(rig.Cell("AutoReboot"), 0u);
+    return failed;
+  });
+}
+
+// A report that could not be numbered was tried again at the next full check only.
+TEST_P(SessionFaults, TellsADriftSoon) {
+  Loop(2, [](int nth) {
+    AgentRig rig;
+    Settle(rig, {Reboot(1, "on")});
+    rig.registry.Set(kCrashKey, "AutoReboot", DwordValue(0));
+    rig.core->OnRegistryChanged();
+    while (rig.Events().empty()) rig.Pass(absl::Milliseconds(10));
+    EXPECT_THAT(rig.TakeReports(), IsEmpty());
+    Arm(nth);
+    rig.Pass(Lasts() ? kLong : absl::Milliseconds(500));
+    const bool failed = StopFailingSqlite() > 0;
+    rig.Pass(kSoon);
+    std::vector<int> told;
+    for (const v1::Report& report : rig.TakeReports()) told.push_back(report.events_size());
+    EXPECT_THAT(told, Contains(2));
+    return failed;
+  });
+}
+
+// What was in flight stayed so until the server was given up for silent.
+TEST_P(SessionFaults, TellsAgainWhatItCouldNotKeepAsAcknowledged) {
+  Loop(3, [](int nth) {
+    AgentRig rig;
+    Settle(rig, {Reboot(1, "on")});
+    rig.Change("AutoReboot", 0);
+    rig.Pass(absl::Milliseconds(500));
+    const std::vector<v1::Report> reports = rig.TakeReports();
+    EXPECT_EQ(reports.size(), 1u);
+    Arm(nth);
+    rig.Acknowledge(reports.front());
+    if (Lasts()) rig.Pass(kLong);
+    const bool failed = StopFailingSqlite() > 0;
+    if (rig.link.disconnects > 0) {
+      rig.Disconnect();
+      rig.Connect();
+      const std::vector<v1::Report> again = rig.TakeReports();
+      EXPECT_EQ(again.size(), 1u);
+      EXPECT_EQ(again.front().events_size(), 2);
+      rig.Acknowledge(again.front());
+    }
+    EXPECT_THAT(rig.Events(), IsEmpty());
     return failed;
   });
 }
