@@ -166,6 +166,31 @@ TEST_F(StateFaults, WhatIsWrittenAfterAFailureIsNoPartOfIt) {
   }
 }
 
+TEST_F(StateFaults, AStatementOfBeforeAFailureIsNoPartOfIt) {
+  int left_open = 0;
+  for (int nth = 1; nth <= 30; ++nth) {
+    SCOPED_TRACE(nth);
+    TempFolder folder;
+    const Path path = folder.File("test.db");
+    ASSERT_OK_AND_ASSIGN(auto db, Database::Open(path, Database::Durability::kFull));
+    ASSERT_THAT(db->Execute("CREATE TABLE t(x)"), IsOk());
+    ASSERT_OK_AND_ASSIGN(Statement put, db->Prepare("INSERT INTO t VALUES(?)"));
+    const absl::Status failed = db->Transaction([&] {
+      EXPECT_THAT(db->Execute("INSERT INTO t VALUES(1)"), IsOk());
+      FailSqlite(SqliteFault::kMemory, nth, 1'000'000);
+      return absl::InternalError("failed");
+    });
+    EXPECT_FALSE(failed.ok());
+    left_open += static_cast<int>(StopFailingSqlite() > 0);
+    ASSERT_THAT(put.Bind(1, std::int64_t{2}).Run(), IsOk());
+    ASSERT_OK_AND_ASSIGN(auto reader, Database::OpenReadOnly(path));
+    ASSERT_OK_AND_ASSIGN(Statement get, reader->Prepare("SELECT x FROM t"));
+    ASSERT_TRUE(get.Step().value()) << "answered, and lost";
+    EXPECT_EQ(get.Int(0), 2);
+  }
+  EXPECT_GT(left_open, 0);
+}
+
 TEST_F(StateFaults, ReadsRightOrSaysThatItCannot) {
   Loop(
       [](AgentState& state) -> Answer {
