@@ -138,6 +138,12 @@ mutant commit-error-ignored platform/sqlite.cc 'state_faults_test *Acknowledgeme
   'if (status.ok()) Control("COMMIT").IgnoreError();'
 mutant commit-not-synced platform/sqlite.cc 'state_faults_test *Acknowledgement*' \
   '"PRAGMA synchronous=FULL"' '"PRAGMA synchronous=NORMAL"'
+mutant first-commit-not-synced platform/sqlite.cc 'state_faults_test *OpensOrSays*' \
+  '"PRAGMA synchronous=FULL"' '"PRAGMA synchronous=OFF"'
+mutant statement-given-back-in-use platform/sqlite.cc 'state_faults_test *' \
+  'Reset();
+    if (connection.idle.try_emplace' \
+  'if (connection.idle.try_emplace'
 mutant roll-back-forgotten platform/sqlite.cc 'state_faults_test *Acknowledgement*' \
   'if (!status.ok()) RollBack().IgnoreError();  // or before whatever comes next' ''
 mutant roll-back-tried-once platform/sqlite.cc 'state_faults_test *Acknowledgement*' \

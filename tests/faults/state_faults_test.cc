@@ -86,6 +86,7 @@ class StateFaults : public testing::Test {
                           state_->acknowledged(), " ", state_->epoch(), " ",
                           state_->acknowledged_state().has_value());
     });
+    operation.warm = true;
     operation.least_memory = least_memory;
     operation.least_disk = least_disk;
     operation.least_full = least_full;
@@ -166,6 +167,21 @@ TEST_F(StateFaults, WhatIsWrittenAfterAFailureIsNoPartOfIt) {
   }
 }
 
+// Of the loops, too, which otherwise would not notice: closing a file syncs nothing.
+TEST_F(StateFaults, WhatIsClosedIsNotSynced) {
+  ForgetUnsyncedSqliteFiles();
+  TempFolder folder;
+  for (const char* synchronous : {"FULL", "OFF"}) {
+    ASSERT_OK_AND_ASSIGN(auto db,
+                         Database::Open(folder.File(synchronous), Database::Durability::kFull));
+    ASSERT_THAT(db->Execute(absl::StrCat("PRAGMA synchronous=", synchronous)), IsOk());
+    ASSERT_THAT(db->Execute("CREATE TABLE t(x)"), IsOk());
+    db.reset();
+    EXPECT_EQ(UnsyncedSqliteFiles() > 0, absl::string_view(synchronous) == "OFF");
+  }
+  ForgetUnsyncedSqliteFiles();
+}
+
 TEST_F(StateFaults, AStatementOfBeforeAFailureIsNoPartOfIt) {
   int left_open = 0;
   for (int nth = 1; nth <= 30; ++nth) {
@@ -236,10 +252,10 @@ TEST_F(StateFaults, CompactsItsQueueAsAWhole) {
     RETURN_IF_ERROR(state_->Record({}, {Event(kMaxQueuedEvents + 1)}));
     return "";
   });
-  operation.skip = 1;
-  operation.least_memory = 6;
-  operation.least_disk = 5;
-  operation.least_full = 4;
+  operation.skip = 4;
+  operation.least_memory = 15;
+  operation.least_disk = 10;
+  operation.least_full = 8;
   LoopOver(operation);
 }
 
