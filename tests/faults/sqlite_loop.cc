@@ -125,11 +125,12 @@ class Loop {
   }
 
  private:
-  // A call that fails once is any of them, in turn; of those from which on all fail, and of very
-  // many, the further on, the fewer.
+  // A call that fails once is any of them, in turn; of those from which on all fail, of very many,
+  // and of those that were tried cold, the further on, the fewer.
   int StepAfter(int nth) const {
     if (operation_.skip != 0) return 1 + nth / operation_.skip;
-    return trouble_ == Trouble::kOnce ? 1 : 1 + nth / 10;
+    if (trouble_ != Trouble::kOnce) return 1 + nth / 10;
+    return warm_ ? 1 + nth / 30 : 1;
   }
 
   unsigned All() const { return static_cast<unsigned>(expected_.size()) - 1; }
