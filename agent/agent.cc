@@ -72,6 +72,7 @@ void AgentCore::Complain(const absl::Status& status) {
 void AgentCore::Reconcile(Cause cause) {
   reconcile_at_ = absl::InfiniteDuration();
   if (cause == Cause::kFullCheck) full_check_at_ = clock_.Monotonic() + options_.full_check;
+  if (AwaitsNewHost()) return;  // its drift would be the old host's, and go with it
   const absl::Status kept = reconciler_.Run(cause, policies_.policies(), facts_);
   if (kept.ok()) found_policies_ = policies_.digest();
   Complain(kept);
@@ -94,7 +95,23 @@ void AgentCore::OnFactsChanged(v1::Facts facts) {
 
 void AgentCore::OnEnrolledAnew(absl::string_view host_id) {
   HangUp("this host was enrolled anew");
-  Complain(state_.ActAs(host_id, random_));
+  new_host_id_ = std::string(host_id);
+  BecomeNewHost();
+}
+
+void AgentCore::BecomeNewHost() {
+  const absl::Status acts = state_.ActAs(new_host_id_, random_);
+  if (!acts.ok()) {
+    new_host_.Failed(clock_.Monotonic());
+    dial_at_ = retry_at_ = absl::InfiniteDuration();
+    const absl::Duration next = new_host_.at() - clock_.Monotonic();
+    return log_.Error(
+        "the state cannot go on as the new host; until it can, nothing is sent or written",
+        {{"host", new_host_id_},
+         {"why", std::string(acts.message())},
+         {"next", absl::FormatDuration(next)}});
+  }
+  new_host_.Succeeded();
   reconciler_.ForgetDrifts();
   reporter_.OnDisconnected();
   parked_ = false;
@@ -113,11 +130,12 @@ bool AgentCore::Due(absl::Duration& deadline) const {
 }
 
 absl::Duration AgentCore::NextDeadline() const {
-  return std::min(
-      {full_check_at_, reconcile_at_, retry_at_, dial_at_, report_at_, check_in_at_, answer_by_});
+  return std::min({full_check_at_, reconcile_at_, retry_at_, new_host_.at(), dial_at_, report_at_,
+                   check_in_at_, answer_by_});
 }
 
 void AgentCore::Tick() {
+  if (clock_.Monotonic() >= new_host_.at()) BecomeNewHost();
   if (Due(full_check_at_)) {
     Reconcile(Cause::kFullCheck);
   } else if (Due(reconcile_at_) || Due(retry_at_)) {
@@ -135,7 +153,7 @@ void AgentCore::Tick() {
 // --- The session
 
 void AgentCore::ScheduleDial() {
-  if (options_.alone) return;
+  if (options_.alone || AwaitsNewHost()) return;
   dial_at_ = clock_.Monotonic() + (parked_ ? reconnect_.ParkedDelay() : reconnect_.NextDelay());
 }
 
@@ -167,7 +185,8 @@ void AgentCore::OnDisconnected(const absl::Status& why) {
   const std::string reason =
       farewell_.empty() ? Printable(why.message()) : std::exchange(farewell_, "");
   ScheduleDial();
-  const absl::Duration next = absl::Trunc(dial_at_ - clock_.Monotonic(), absl::Milliseconds(1));
+  const absl::Duration next =
+      absl::Trunc(std::min(dial_at_, new_host_.at()) - clock_.Monotonic(), absl::Milliseconds(1));
   log_.Warning("not connected", {{"why", reason}, {"next", absl::FormatDuration(next)}});
   Complain(state_.SetDisconnected(reason, clock_.Now()));
 }
@@ -206,7 +225,12 @@ void AgentCore::SendReport() {
   if (session_ != Session::kLive) return;
   absl::StatusOr<std::optional<v1::Report>> report =
       reporter_.Next(reconciler_.current(), found_policies_);
-  if (!report.ok()) return Complain(report.status());
+  if (!report.ok()) {
+    report_.Failed(clock_.Monotonic());
+    report_at_ = report_.at();
+    return Complain(report.status());
+  }
+  report_.Succeeded();
   if (!report->has_value()) {
     // The server is to know that what it holds speaks of these policies.
     if (told_policies_ != found_policies_) SendCheckIn();
@@ -310,7 +334,10 @@ void AgentCore::OnAck(const v1::Ack& ack) {
   FAILPOINT("agent.ack-received");
   if (reporter_.IsAhead(ack)) return BeginEpoch();
   const absl::StatusOr<bool> acknowledged = reporter_.OnAck(ack);
-  if (!acknowledged.ok()) return Complain(acknowledged.status());
+  if (!acknowledged.ok()) {  // it is told again
+    Complain(acknowledged.status());
+    return HangUp("an acknowledgement could not be kept");
+  }
   FAILPOINT("agent.ack-recorded");
   if (!reporter_.in_flight() && session_ == Session::kLive) answer_by_ = absl::InfiniteDuration();
   if (ack.want_full()) {

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "agent/backoff.h"
 #include "agent/link.h"
 #include "agent/policy_intake.h"
 #include "agent/reconciler.h"
@@ -61,7 +62,8 @@ class AgentCore {
   // The host's.
   void OnRegistryChanged();
   void OnFactsChanged(v1::Facts facts);  // nothing happens when they did not
-  // This host is another one to the server now.
+  // This host is another one to the server now.  Until the state can go on as it, nothing is
+  // dialled, recorded or written: the tries follow one another as Backoff says.
   void OnEnrolledAnew(absl::string_view host_id);
 
   // When Tick has something to do: monotonic; infinite when never.
@@ -76,6 +78,8 @@ class AgentCore {
   enum class Session { kNone, kDialling, kGreeting, kLive, kLeaving };
 
   void Reconcile(Cause cause);
+  bool AwaitsNewHost() const { return new_host_.failing(); }
+  void BecomeNewHost();
   void ScheduleDial();
   void ScheduleCheckIn();
   void ReportSoon(absl::Duration delay);
@@ -118,6 +122,8 @@ class AgentCore {
   std::string told_policies_;
   std::string farewell_;  // why the session ends, when we know better than the link
   bool parked_ = false;   // the server turned this host away: dial rarely
+  std::string new_host_id_;
+  Backoff new_host_;  // the state could not go on as it
 
   // Monotonic; infinite = not set.
   absl::Duration full_check_at_ = absl::InfiniteDuration();
@@ -125,6 +131,7 @@ class AgentCore {
   absl::Duration retry_at_ = absl::InfiniteDuration();  // of what could not be written
   absl::Duration dial_at_ = absl::InfiniteDuration();
   absl::Duration report_at_ = absl::InfiniteDuration();
+  Backoff report_;  // it could not be made
   absl::Duration check_in_at_ = absl::InfiniteDuration();
   absl::Duration answer_by_ = absl::InfiniteDuration();  // Welcome, or an Ack
 };

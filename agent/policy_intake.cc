@@ -79,7 +79,8 @@ absl::StatusOr<Policy> Read(const std::string& name, const std::string& yaml) {
 
 absl::Status PolicyIntake::Start() {
   ASSIGN_OR_RETURN(std::vector<StoredPolicy> stored, state_.Policies());
-  Use(std::move(stored));
+  std::vector<PolicyInForce> policies = ReadAll(stored);
+  Use(std::move(stored), std::move(policies));
   return absl::OkStatus();
 }
 
@@ -96,9 +97,8 @@ absl::StatusOr<Policy> PolicyIntake::ReadOnce(const std::string& name, const std
   return read;
 }
 
-void PolicyIntake::Use(std::vector<StoredPolicy> stored) {
+std::vector<PolicyInForce> PolicyIntake::ReadAll(const std::vector<StoredPolicy>& stored) {
   std::vector<PolicyInForce> policies;
-  std::vector<v1::PolicyEntry> entries;
   for (const StoredPolicy& policy : stored) {
     absl::StatusOr<Policy> read = ReadOnce(policy.name, policy.digest, policy.yaml);
     if (read.ok()) {
@@ -107,8 +107,13 @@ void PolicyIntake::Use(std::vector<StoredPolicy> stored) {
       Refuse(absl::StrCat("policy ", policy.name, " version ", policy.version,
                           " is not in force: ", read.status().message()));
     }
-    entries.push_back(EntryOf(policy));
   }
+  return policies;
+}
+
+void PolicyIntake::Use(std::vector<StoredPolicy> stored, std::vector<PolicyInForce> policies) {
+  std::vector<v1::PolicyEntry> entries;
+  for (const StoredPolicy& policy : stored) entries.push_back(EntryOf(policy));
   digest_ = MakePolicySet(std::move(entries)).digest();
   stored_ = std::move(stored);
   policies_ = std::move(policies);
@@ -262,13 +267,15 @@ absl::StatusOr<PolicyIntake::Outcome> PolicyIntake::PutInForce() {
             [](const StoredPolicy& a, const StoredPolicy& b) { return a.name < b.name; });
   Outcome outcome;
   outcome.in_force = next != stored_;
-  if (outcome.in_force) {
-    RETURN_IF_ERROR(state_.PutPolicies(next));
-    FAILPOINT("agent.policies-kept");
-    Use(std::move(next));
-    log_.Info("policies in force", {{"policies", absl::StrCat(stored_.size())}});
+  if (!outcome.in_force) {
+    RETURN_IF_ERROR(state_.SetPolicyProblems(absl::StrJoin(problems_, "\n")));
+    return outcome;
   }
-  RETURN_IF_ERROR(state_.SetPolicyProblems(absl::StrJoin(problems_, "\n")));
+  std::vector<PolicyInForce> policies = ReadAll(next);
+  RETURN_IF_ERROR(state_.PutPolicies(next, absl::StrJoin(problems_, "\n")));
+  FAILPOINT("agent.policies-kept");
+  Use(std::move(next), std::move(policies));
+  log_.Info("policies in force", {{"policies", absl::StrCat(stored_.size())}});
   return outcome;
 }
 

@@ -56,7 +56,9 @@ class PolicyIntake {
   const std::string* BytesOf(const std::string& digest) const;
   // Kept for the status, and logged: both as far as a hostile server cannot fill memory or disk.
   void Refuse(const std::string& what);
-  void Use(std::vector<StoredPolicy> stored);
+  // Those that can be read.
+  std::vector<PolicyInForce> ReadAll(const std::vector<StoredPolicy>& stored);
+  void Use(std::vector<StoredPolicy> stored, std::vector<PolicyInForce> policies);
   // What is in force has been read before: a set changes one policy of many.
   absl::StatusOr<Policy> ReadOnce(const std::string& name, const std::string& digest,
                                   const std::string& yaml);

@@ -255,7 +255,8 @@ absl::StatusOr<std::optional<SeenVersion>> AgentState::HighestSeen(absl::string_
   return std::optional<SeenVersion>({Unsigned(statement.Int(0)), statement.Blob(1)});
 }
 
-absl::Status AgentState::PutPolicies(const std::vector<StoredPolicy>& policies) {
+absl::Status AgentState::PutPolicies(const std::vector<StoredPolicy>& policies,
+                                     absl::string_view problems) {
   return db_->Transaction([&]() -> absl::Status {
     RETURN_IF_ERROR(db_->Execute("DELETE FROM policy"));
     ASSIGN_OR_RETURN(Statement put, db_->Prepare("INSERT INTO policy VALUES(?, ?, ?, ?)"));
@@ -269,7 +270,7 @@ absl::Status AgentState::PutPolicies(const std::vector<StoredPolicy>& policies) 
       seen.Bind(1, policy.name).Bind(2, version);
       RETURN_IF_ERROR(seen.BindBlob(3, policy.digest).Run());
     }
-    return absl::OkStatus();
+    return SetPolicyProblems(problems);
   });
 }
 

@@ -76,8 +76,9 @@ class AgentState {
 
   absl::StatusOr<std::vector<StoredPolicy>> Policies();  // by name
   absl::StatusOr<std::optional<SeenVersion>> HighestSeen(absl::string_view name);
-  // The whole set in one transaction; raises the highest versions seen.
-  absl::Status PutPolicies(const std::vector<StoredPolicy>& policies);
+  // The whole set and its problems in one transaction; raises the highest versions seen.
+  absl::Status PutPolicies(const std::vector<StoredPolicy>& policies,
+                           absl::string_view problems = "");
   // Why the last set was not put in force as it came, a line each.
   absl::StatusOr<std::string> PolicyProblems();
   absl::Status SetPolicyProblems(absl::string_view problems);

@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <map>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -16,6 +17,14 @@
 #include "core/base/status_macros.h"
 
 namespace dumpwarden {
+
+struct SqliteConnection {
+  std::map<std::string, sqlite3_stmt*, std::less<>> idle;  // prepared and not in use, by their SQL
+  bool failed = false;   // what is open is of a transaction that failed, and is to be rolled back
+  bool in_body = false;  // of a transaction
+  bool closed = false;   // statements may outlive it
+};
+
 namespace {
 
 constexpr int kBusyMilliseconds = 5000;
@@ -127,19 +136,45 @@ absl::Status CopyPages(sqlite3* from, sqlite3* to) {
                                    sqlite3_db_filename(to, "main"), ": ", sqlite3_errstr(code)));
 }
 
+absl::Status EndFailed(sqlite3* db, SqliteConnection& connection) {
+  // SQLite may have rolled back by itself (disk full, I/O error).
+  if (connection.failed && sqlite3_get_autocommit(db) == 0 &&
+      sqlite3_exec(db, "ROLLBACK", nullptr, nullptr, nullptr) != SQLITE_OK) {
+    return SqliteError(db, "rolling back what failed before");
+  }
+  connection.failed = false;
+  return absl::OkStatus();
+}
+
+absl::Status RolledBack(sqlite3* db) {
+  return absl::FailedPreconditionError(
+      absl::StrCat("database ", sqlite3_db_filename(db, "main"),
+                   ": the transaction that this was to be part of has been rolled back"));
+}
+
+// Before anything is run: it is to be part of the transaction that goes on, or of none.
+absl::Status MakeReady(sqlite3* db, SqliteConnection& connection) {
+  RETURN_IF_ERROR(EndFailed(db, connection));
+  if (connection.in_body && sqlite3_get_autocommit(db) != 0) return RolledBack(db);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
-Statement::Statement(sqlite3_stmt* statement, std::shared_ptr<Idle> idle)
-    : statement_(statement), idle_(std::move(idle)) {}
+Statement::Statement(sqlite3_stmt* statement, std::shared_ptr<SqliteConnection> connection,
+                     bool again)
+    : statement_(statement), connection_(std::move(connection)), again_(again) {}
 
 Statement::Statement(Statement&& other) noexcept
     : statement_(std::exchange(other.statement_, nullptr)),
-      idle_(std::move(other.idle_)),
+      connection_(std::move(other.connection_)),
+      again_(other.again_),
       bind_error_(other.bind_error_) {}
 
 Statement& Statement::operator=(Statement&& other) noexcept {
   std::swap(statement_, other.statement_);
-  std::swap(idle_, other.idle_);
+  std::swap(connection_, other.connection_);
+  std::swap(again_, other.again_);
   std::swap(bind_error_, other.bind_error_);
   return *this;
 }
@@ -148,10 +183,10 @@ Statement::~Statement() { GiveBack(); }
 
 void Statement::GiveBack() {
   if (statement_ == nullptr) return;
-  // Once the database is closed nobody but this has the list.
-  if (idle_ != nullptr && idle_.use_count() > 1 && idle_->size() < kMaxIdleStatements) {
+  SqliteConnection& connection = *connection_;
+  if (again_ && !connection.closed && connection.idle.size() < kMaxIdleStatements) {
     Reset();
-    if (idle_->try_emplace(sqlite3_sql(statement_), statement_).second) return;
+    if (connection.idle.try_emplace(sqlite3_sql(statement_), statement_).second) return;
   }
   sqlite3_finalize(statement_);
 }
@@ -186,6 +221,7 @@ absl::StatusOr<bool> Statement::Step() {
   if (bind_error_ != SQLITE_OK) {
     return SqliteError(db, "binding a parameter", bind_error_, sqlite3_errstr(bind_error_));
   }
+  RETURN_IF_ERROR(MakeReady(db, *connection_));
   const int code = sqlite3_step(statement_);
   if (code == SQLITE_ROW) return true;
   if (code == SQLITE_DONE) return false;
@@ -225,11 +261,12 @@ bool Statement::IsNull(int column) const {
   return sqlite3_column_type(statement_, column) == SQLITE_NULL;
 }
 
-Database::Database(sqlite3* db) : db_(db), idle_(std::make_shared<Statement::Idle>()) {}
+Database::Database(sqlite3* db) : db_(db), connection_(std::make_shared<SqliteConnection>()) {}
 
 Database::~Database() {
-  for (const auto& [sql, statement] : *idle_) sqlite3_finalize(statement);
-  idle_->clear();
+  for (const auto& [sql, statement] : connection_->idle) sqlite3_finalize(statement);
+  connection_->idle.clear();
+  connection_->closed = true;
   sqlite3_close_v2(db_);
 }
 
@@ -265,10 +302,11 @@ absl::StatusOr<std::unique_ptr<Database>> Database::OpenReadOnly(const std::stri
 }
 
 absl::StatusOr<Statement> Database::Prepare(absl::string_view sql) {
-  RETURN_IF_ERROR(EndFailed());
-  if (const auto idle = idle_->find(sql); idle != idle_->end()) {
-    Statement again(idle->second, idle_);
-    idle_->erase(idle);
+  RETURN_IF_ERROR(MakeReady(db_, *connection_));
+  auto& idle = connection_->idle;
+  if (const auto found = idle.find(sql); found != idle.end()) {
+    Statement again(found->second, connection_, true);
+    idle.erase(found);
     return again;
   }
   sqlite3_stmt* statement = nullptr;
@@ -279,7 +317,7 @@ absl::StatusOr<Statement> Database::Prepare(absl::string_view sql) {
   }
   // A PRAGMA may do its work while it is prepared.
   const bool again = !absl::StartsWithIgnoreCase(sql, "PRAGMA");
-  Statement prepared(statement, again ? idle_ : nullptr);
+  Statement prepared(statement, connection_, again);
   const absl::string_view rest(tail, sql.size() - static_cast<std::size_t>(tail - sql.data()));
   if (statement == nullptr || !absl::StripAsciiWhitespace(rest).empty()) {
     return absl::InternalError(
@@ -289,7 +327,7 @@ absl::StatusOr<Statement> Database::Prepare(absl::string_view sql) {
 }
 
 absl::Status Database::Execute(absl::string_view sql) {
-  RETURN_IF_ERROR(EndFailed());
+  RETURN_IF_ERROR(MakeReady(db_, *connection_));
   if (sqlite3_exec(db_, std::string(sql).c_str(), nullptr, nullptr, nullptr) == SQLITE_OK) {
     return absl::OkStatus();
   }
@@ -306,36 +344,29 @@ std::int64_t Database::LastInsertId() const { return sqlite3_last_insert_rowid(d
 std::int64_t Database::Changes() const { return sqlite3_changes64(db_); }
 
 absl::Status Database::RollBack() {
-  failed_ = true;
-  return EndFailed();
-}
-
-absl::Status Database::EndFailed() {
-  // SQLite may have rolled back by itself (disk full, I/O error).
-  if (failed_ && sqlite3_get_autocommit(db_) == 0 &&
-      sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr) != SQLITE_OK) {
-    return SqliteError(db_, "rolling back what failed before");
-  }
-  failed_ = false;
-  return absl::OkStatus();
+  connection_->failed = true;
+  return EndFailed(db_, *connection_);
 }
 
 absl::Status Database::Transaction(const std::function<absl::Status()>& body) {
+  if (connection_->in_body) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("database ", sqlite3_db_filename(db_, "main"),
+                     ": a transaction was begun inside of another; a part of one is a savepoint"));
+  }
   absl::Status status = Control("BEGIN IMMEDIATE");
+  connection_->in_body = status.ok();
   if (status.ok()) status = body();
   if (status.ok()) status = Control("COMMIT");
+  connection_->in_body = false;
   if (!status.ok()) RollBack().IgnoreError();  // or before whatever comes next
   return status;
 }
 
 absl::Status Database::Savepoint(const std::function<absl::Status()>& body) {
-  RETURN_IF_ERROR(EndFailed());
+  RETURN_IF_ERROR(MakeReady(db_, *connection_));
   // Outside of a transaction a savepoint would begin, and its end commit, one of its own.
-  if (sqlite3_get_autocommit(db_) != 0) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("database ", sqlite3_db_filename(db_, "main"),
-                     ": the transaction that this was to be part of has been rolled back"));
-  }
+  if (sqlite3_get_autocommit(db_) != 0) return RolledBack(db_);
   RETURN_IF_ERROR(Control("SAVEPOINT part"));
   absl::Status status = body();
   if (status.ok()) status = Control("RELEASE part");

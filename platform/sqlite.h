@@ -7,7 +7,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,6 +20,8 @@ struct sqlite3_stmt;
 
 namespace dumpwarden {
 
+struct SqliteConnection;  // what a Database and its statements share
+
 class Statement {
  public:
   Statement(Statement&&) noexcept;
@@ -33,7 +34,8 @@ class Statement {
   Statement& BindBlob(int index, absl::string_view bytes);
   Statement& BindNull(int index);
 
-  // True when there is a row; false at the end.  Errors of Bind come out here too.
+  // True when there is a row; false at the end.  Errors of Bind come out here too.  What is left of
+  // a transaction that failed is rolled back before.
   absl::StatusOr<bool> Step();
   // Runs to the end and makes ready for the next Bind.
   absl::Status Run();
@@ -47,12 +49,11 @@ class Statement {
 
  private:
   friend class Database;
-  // Prepared and not in use, by their SQL.
-  using Idle = std::map<std::string, sqlite3_stmt*, std::less<>>;
-  Statement(sqlite3_stmt* statement, std::shared_ptr<Idle> idle);
+  Statement(sqlite3_stmt* statement, std::shared_ptr<SqliteConnection> connection, bool again);
   void GiveBack();
   sqlite3_stmt* statement_;
-  std::shared_ptr<Idle> idle_;  // null: it is of no use to anybody else
+  std::shared_ptr<SqliteConnection> connection_;
+  bool again_ = false;  // another may use it
   int bind_error_ = 0;
 };
 
@@ -73,7 +74,9 @@ class Database {
   std::int64_t LastInsertId() const;
   std::int64_t Changes() const;
   // BEGIN IMMEDIATE, body, COMMIT; ROLLBACK when the body or the commit fails.  When not even
-  // ROLLBACK can be run (no memory), it is run before whatever comes next.
+  // ROLLBACK can be run (no memory), it is run before whatever comes next.  Inside of another
+  // transaction it is refused, and that one goes on.  What the body runs after SQLite rolled back
+  // by itself (no room, say) is refused: it would be kept alone.
   absl::Status Transaction(const std::function<absl::Status()>& body);
   // Runs body inside a savepoint of the running transaction; a failure undoes only the body, or all
   // of the transaction, which then cannot commit.
@@ -93,12 +96,10 @@ class Database {
  private:
   absl::StatusOr<std::int64_t> SchemaVersion();
   absl::Status RollBack();
-  absl::Status EndFailed();
   explicit Database(sqlite3* db);
   absl::Status Control(absl::string_view sql);  // of transactions: often the same few
   sqlite3* db_;
-  std::shared_ptr<Statement::Idle> idle_;
-  bool failed_ = false;  // what is open is of a transaction that failed, and is to be rolled back
+  std::shared_ptr<SqliteConnection> connection_;
 };
 
 }  // namespace dumpwarden

@@ -140,14 +140,20 @@ mutant commit-error-ignored platform/sqlite.cc 'state_faults_test *Acknowledgeme
   'if (status.ok()) Control("COMMIT").IgnoreError();'
 mutant commit-not-synced platform/sqlite.cc 'state_faults_test *Acknowledgement*' \
   '"PRAGMA synchronous=FULL"' '"PRAGMA synchronous=NORMAL"'
+mutant first-commit-not-synced platform/sqlite.cc 'state_faults_test *OpensOrSays*' \
+  '"PRAGMA synchronous=FULL"' '"PRAGMA synchronous=OFF"'
+mutant statement-given-back-in-use platform/sqlite.cc 'state_faults_test *' \
+  'Reset();
+    if (connection.idle.try_emplace' \
+  'if (connection.idle.try_emplace'
 mutant roll-back-forgotten platform/sqlite.cc 'state_faults_test *Acknowledgement*' \
   'if (!status.ok()) RollBack().IgnoreError();  // or before whatever comes next' ''
 mutant roll-back-tried-once platform/sqlite.cc 'state_faults_test *Acknowledgement*' \
-  'failed_ = true;
-  return EndFailed();' \
-  'failed_ = true;
-  const absl::Status ended = EndFailed();
-  failed_ = false;
+  'connection_->failed = true;
+  return EndFailed(db_, *connection_);' \
+  'connection_->failed = true;
+  const absl::Status ended = EndFailed(db_, *connection_);
+  connection_->failed = false;
   return ended;'
 mutant half-a-body-committed platform/sqlite.cc 'store_faults_test *KeepsAReport*' \
   'if (!Execute("ROLLBACK TO part; RELEASE part").ok()) RollBack().IgnoreError();' \

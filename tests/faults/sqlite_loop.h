@@ -30,6 +30,9 @@ struct FaultCase {
   std::function<std::string(const Path&)> outcome{};
   // It takes several transactions: what is done of it stays, and the next try does the rest.
   bool has_steps = false;
+  // Whether to loop again over an object that has done it before, and lost it: its statements are
+  // prepared, and what is open of them is what a failure leaves.
+  bool warm = false;
   // Not 0: it makes too many calls to let each of them fail, so that after the nth comes the one
   // that is 1 + n / skip further on.
   int skip = 0;

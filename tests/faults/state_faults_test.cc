@@ -86,6 +86,7 @@ class StateFaults : public testing::Test {
                           state_->acknowledged(), " ", state_->epoch(), " ",
                           state_->acknowledged_state().has_value());
     });
+    operation.warm = true;
     operation.least_memory = least_memory;
     operation.least_disk = least_disk;
     operation.least_full = least_full;
@@ -112,7 +113,7 @@ TEST_F(StateFaults, RecordsDriftAsAWhole) {
 
 TEST_F(StateFaults, KeepsPoliciesAsASet) {
   LoopStatus([](AgentState& state) {
-    return state.PutPolicies({{"base", 4, "digest4", "yaml4"}, {"more", 1, "d", "y"}});
+    return state.PutPolicies({{"base", 4, "digest4", "yaml4"}, {"more", 1, "d", "y"}}, "line 1");
   });
 }
 
@@ -166,6 +167,46 @@ TEST_F(StateFaults, WhatIsWrittenAfterAFailureIsNoPartOfIt) {
   }
 }
 
+// Of the loops, too, which otherwise would not notice: closing a file syncs nothing.
+TEST_F(StateFaults, WhatIsClosedIsNotSynced) {
+  ForgetUnsyncedSqliteFiles();
+  TempFolder folder;
+  for (const char* synchronous : {"FULL", "OFF"}) {
+    ASSERT_OK_AND_ASSIGN(auto db,
+                         Database::Open(folder.File(synchronous), Database::Durability::kFull));
+    ASSERT_THAT(db->Execute(absl::StrCat("PRAGMA synchronous=", synchronous)), IsOk());
+    ASSERT_THAT(db->Execute("CREATE TABLE t(x)"), IsOk());
+    db.reset();
+    EXPECT_EQ(UnsyncedSqliteFiles() > 0, absl::string_view(synchronous) == "OFF");
+  }
+  ForgetUnsyncedSqliteFiles();
+}
+
+TEST_F(StateFaults, AStatementOfBeforeAFailureIsNoPartOfIt) {
+  int left_open = 0;
+  for (int nth = 1; nth <= 30; ++nth) {
+    SCOPED_TRACE(nth);
+    TempFolder folder;
+    const Path path = folder.File("test.db");
+    ASSERT_OK_AND_ASSIGN(auto db, Database::Open(path, Database::Durability::kFull));
+    ASSERT_THAT(db->Execute("CREATE TABLE t(x)"), IsOk());
+    ASSERT_OK_AND_ASSIGN(Statement put, db->Prepare("INSERT INTO t VALUES(?)"));
+    const absl::Status failed = db->Transaction([&] {
+      EXPECT_THAT(db->Execute("INSERT INTO t VALUES(1)"), IsOk());
+      FailSqlite(SqliteFault::kMemory, nth, 1'000'000);
+      return absl::InternalError("failed");
+    });
+    EXPECT_FALSE(failed.ok());
+    left_open += static_cast<int>(StopFailingSqlite() > 0);
+    ASSERT_THAT(put.Bind(1, std::int64_t{2}).Run(), IsOk());
+    ASSERT_OK_AND_ASSIGN(auto reader, Database::OpenReadOnly(path));
+    ASSERT_OK_AND_ASSIGN(Statement get, reader->Prepare("SELECT x FROM t"));
+    ASSERT_TRUE(get.Step().value()) << "answered, and lost";
+    EXPECT_EQ(get.Int(0), 2);
+  }
+  EXPECT_GT(left_open, 0);
+}
+
 TEST_F(StateFaults, ReadsRightOrSaysThatItCannot) {
   Loop(
       [](AgentState& state) -> Answer {
@@ -211,10 +252,10 @@ TEST_F(StateFaults, CompactsItsQueueAsAWhole) {
     RETURN_IF_ERROR(state_->Record({}, {Event(kMaxQueuedEvents + 1)}));
     return "";
   });
-  operation.skip = 1;
-  operation.least_memory = 6;
-  operation.least_disk = 5;
-  operation.least_full = 4;
+  operation.skip = 4;
+  operation.least_memory = 15;
+  operation.least_disk = 10;
+  operation.least_full = 8;
   LoopOver(operation);
 }
 

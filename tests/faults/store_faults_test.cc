@@ -124,6 +124,7 @@ class StoreFaults : public testing::Test {
     operation.open = [this](const Path& path) { return Open(path); };
     operation.close = [this] { Close(); };
     operation.run = OnePart([run = std::move(run)](const Path&) { return run(); });
+    operation.warm = true;
     operation.least_memory = least_memory;
     operation.least_disk = least_disk;
     operation.least_full = least_full;
@@ -267,6 +268,7 @@ TEST_F(StoreFaults, OpensAReaderOrSaysThatItCannot) {
     ASSIGN_OR_RETURN(store_, MakePumpedSqliteStore(path, clock_));
     return absl::OkStatus();
   };
+  operation.warm = false;
   operation.skip = 3;
   LoopOver(operation);
 }
@@ -320,6 +322,7 @@ TEST_F(StoreFaults, BringsAnEarlierFileToTheNewestSchemaOrLeavesItForTheNextTry)
 
 TEST_F(StoreFaults, BacksUpAllOrSaysThatItCannot) {
   FaultCase operation = CaseOf({}, 15, 8, 3);
+  operation.warm = false;
   operation.skip = 3;
   operation.run = OnePart([](const Path& path) -> Answer {
     const Path copy = path + ".copy";
@@ -335,6 +338,7 @@ TEST_F(StoreFaults, BacksUpAllOrSaysThatItCannot) {
 
 TEST_F(StoreFaults, BeginsAfterARestoreAsAWhole) {
   FaultCase operation = CaseOf({}, 15, 8, 3);
+  operation.warm = false;
   operation.open = [](const Path&) { return absl::OkStatus(); };
   operation.close = [] {};
   operation.skip = 3;

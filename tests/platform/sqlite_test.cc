@@ -4,9 +4,11 @@
 
 #include <sys/stat.h>
 
+#include <filesystem>
 #include <fstream>
 #include <optional>
 
+#include "core/base/status_macros.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_folder.h"
 
@@ -124,6 +126,45 @@ TEST_F(SqliteTest, RefusesASavepointOutsideOfATransaction) {
   EXPECT_THAT(db_->Savepoint([&] { return Insert(1); }),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("rolled back")));
   EXPECT_EQ(Rows(), 0);
+}
+
+// The inner one's roll-back took the outer one's rows, whose body went on and committed alone.
+TEST_F(SqliteTest, RefusesATransactionInsideOfAnotherWhichGoesOn) {
+  EXPECT_THAT(db_->Transaction([&]() -> absl::Status {
+    RETURN_IF_ERROR(Insert(1));
+    EXPECT_THAT(db_->Transaction([&] { return Insert(2); }),
+                StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("inside of another")));
+    return Insert(3);
+  }),
+              IsOk());
+  EXPECT_EQ(Rows(), 2);
+}
+
+TEST_F(SqliteTest, KeepsNothingOfABodyThatGoesOnAfterARollBack) {
+  Statement insert = db_->Prepare("INSERT INTO t (id) VALUES (3)").value();
+  EXPECT_FALSE(db_->Transaction([&] {
+                    EXPECT_THAT(Insert(1), IsOk());
+                    EXPECT_THAT(db_->Execute("ROLLBACK"), IsOk());
+                    EXPECT_FALSE(Insert(2).ok());
+                    EXPECT_FALSE(insert.Run().ok());
+                    return absl::OkStatus();
+                  })
+                   .ok());
+  EXPECT_EQ(Rows(), 0);
+}
+
+// The first to be destroyed went into a list that nobody empties any more, and held the file open.
+TEST_F(SqliteTest, IsClosedOnceItsLastStatementIsGone) {
+  {
+    Statement one = db_->Prepare("SELECT id FROM t").value();
+    Statement other = db_->Prepare("SELECT text FROM t").value();
+    db_.reset();
+  }
+  const std::filesystem::path file = std::filesystem::canonical(path_);
+  for (const auto& open : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    EXPECT_NE(std::filesystem::read_symlink(open, gone), file);
+  }
 }
 
 TEST_F(SqliteTest, ReadsWhileAnotherWrites) {

@@ -3,7 +3,12 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <set>
+#include <string>
 
 namespace dumpwarden {
 namespace {
@@ -37,15 +42,17 @@ void* Reallocate(void* old, int size) {
 
 sqlite3_vfs* real_vfs;
 
-int unsynced = 0;
+// By name: what was not synced is not synced by being closed.
+std::set<std::string, std::less<>> unsynced;
 
 struct File {
   sqlite3_file base;
-  bool named;  // or one that goes with its handle
-  bool dirty;
-  void SetDirty(bool now) {
-    unsynced += static_cast<int>(now && named) - static_cast<int>(dirty);
-    dirty = now && named;
+  const char* name;  // null: it goes with its handle
+  void Wrote() {
+    if (name != nullptr) unsynced.insert(name);
+  }
+  void Synced() {
+    if (name != nullptr) unsynced.erase(name);
   }
   sqlite3_file* Real() { return reinterpret_cast<sqlite3_file*>(this + 1); }
 };
@@ -57,16 +64,13 @@ int OrFail(int error, Call call) {
   return Fails(SqliteFault::kDisk) ? error : call();
 }
 
-int Close(sqlite3_file* file) {
-  reinterpret_cast<File*>(file)->SetDirty(false);
-  return RealOf(file)->pMethods->xClose(RealOf(file));
-}
+int Close(sqlite3_file* file) { return RealOf(file)->pMethods->xClose(RealOf(file)); }
 int Read(sqlite3_file* file, void* bytes, int count, sqlite3_int64 offset) {
   return OrFail(SQLITE_IOERR_READ,
                 [&] { return RealOf(file)->pMethods->xRead(RealOf(file), bytes, count, offset); });
 }
 int Write(sqlite3_file* file, const void* bytes, int count, sqlite3_int64 offset) {
-  reinterpret_cast<File*>(file)->SetDirty(true);
+  reinterpret_cast<File*>(file)->Wrote();
   const auto write = [&](int size) {
     return RealOf(file)->pMethods->xWrite(RealOf(file), bytes, size, offset);
   };
@@ -83,7 +87,7 @@ int Truncate(sqlite3_file* file, sqlite3_int64 size) {
 // No power is cut here: to wait for the disk would only take time.
 int Sync(sqlite3_file* file, int) {
   return OrFail(SQLITE_IOERR_FSYNC, [file] {
-    reinterpret_cast<File*>(file)->SetDirty(false);
+    reinterpret_cast<File*>(file)->Synced();
     return SQLITE_OK;
   });
 }
@@ -147,9 +151,8 @@ constexpr sqlite3_io_methods kMethods = {2,
 
 int Open(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* out_flags) {
   file->pMethods = nullptr;  // not to be closed when this fails
-  reinterpret_cast<File*>(file)->named =
-      name != nullptr && (flags & SQLITE_OPEN_DELETEONCLOSE) == 0;
-  reinterpret_cast<File*>(file)->dirty = false;
+  // SQLite keeps the name until the file is closed.
+  reinterpret_cast<File*>(file)->name = (flags & SQLITE_OPEN_DELETEONCLOSE) != 0 ? nullptr : name;
   return OrFail(SQLITE_CANTOPEN, [&] {
     const int code = real_vfs->xOpen(real_vfs, name, RealOf(file), flags, out_flags);
     if (code == SQLITE_OK) file->pMethods = &kMethods;
@@ -157,13 +160,23 @@ int Open(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* out
   });
 }
 int Delete(sqlite3_vfs*, const char* name, int sync) {
-  return OrFail(SQLITE_IOERR_DELETE, [&] { return real_vfs->xDelete(real_vfs, name, sync); });
+  return OrFail(SQLITE_IOERR_DELETE, [&] {
+    unsynced.erase(name);
+    return real_vfs->xDelete(real_vfs, name, sync);
+  });
 }
 int Access(sqlite3_vfs*, const char* name, int flags, int* result) {
   return OrFail(SQLITE_IOERR_ACCESS,
                 [&] { return real_vfs->xAccess(real_vfs, name, flags, result); });
 }
 int Sleep(sqlite3_vfs*, int microseconds) { return microseconds; }
+
+bool commits_refused = false;
+int OnCommit(void*) { return static_cast<int>(commits_refused); }
+int OnOpen(sqlite3* db, char**, const sqlite3_api_routines*) {
+  sqlite3_commit_hook(db, OnCommit, nullptr);
+  return SQLITE_OK;
+}
 
 }  // namespace
 
@@ -187,6 +200,7 @@ void InstallSqliteFaults() {
   vfs.xAccess = Access;
   vfs.xSleep = Sleep;
   if (sqlite3_vfs_register(&vfs, 1) != SQLITE_OK) std::abort();
+  if (sqlite3_auto_extension(reinterpret_cast<void (*)()>(OnOpen)) != SQLITE_OK) std::abort();
 }
 
 void FailSqlite(SqliteFault kind, int nth, int count) { armed = {kind, nth, count, 0, 0}; }
@@ -194,7 +208,16 @@ void FailSqlite(SqliteFault kind, int nth, int count) { armed = {kind, nth, coun
 NoSqliteFaults::NoSqliteFaults() { paused = true; }
 NoSqliteFaults::~NoSqliteFaults() { paused = false; }
 
-int UnsyncedSqliteFiles() { return unsynced; }
+int UnsyncedSqliteFiles() {
+  // What a checkpoint copies stays in the log until it is synced.
+  return static_cast<int>(std::count_if(
+      unsynced.begin(), unsynced.end(),
+      [](const std::string& name) { return !std::filesystem::exists(name + "-wal"); }));
+}
+void ForgetUnsyncedSqliteFiles() { unsynced.clear(); }
+
+NoSqliteCommits::NoSqliteCommits() { commits_refused = true; }
+NoSqliteCommits::~NoSqliteCommits() { commits_refused = false; }
 
 int StopFailingSqlite() {
   const int failed = armed.failed;

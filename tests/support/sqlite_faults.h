@@ -19,14 +19,22 @@ void FailSqlite(SqliteFault kind, int nth, int count);
 // How many calls have failed.
 int StopFailingSqlite();
 
-// How many open files hold what was written and not synced: none when anything is answered.
+// How many files hold what was written and not synced, open or not: none when anything is answered.
 int UnsyncedSqliteFiles();
+void ForgetUnsyncedSqliteFiles();  // others stand in their place now
 
 // What a test asks in between neither fails nor counts.
 class NoSqliteFaults {
  public:
   NoSqliteFaults();
   ~NoSqliteFaults();
+};
+
+// Every transaction that writes fails when it is committed.
+class NoSqliteCommits {
+ public:
+  NoSqliteCommits();
+  ~NoSqliteCommits();
 };
 
 }  // namespace dumpwarden
