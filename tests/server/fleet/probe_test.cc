@@ -184,12 +184,14 @@ TEST_F(ProbeTest, WhatNewcomersSayIsNotTheLiveSessionsSpending) {
     CountingStream newcomer;
     const SessionId session = Open(host_, newcomer);
     v1::AgentMessage hello;
-    hello.mutable_hello()->GetReflection()->MutableUnknownFields(hello.mutable_hello())
+    hello.mutable_hello()
+        ->GetReflection()
+        ->MutableUnknownFields(hello.mutable_hello())
         ->AddLengthDelimited(15000, std::string(1024 * 1024, 'x'));
     fleet_->OnMessage(session, std::move(hello));
     fleet_->OnClosed(session);
   }
-  EXPECT_THAT(fleet_->CheckRoom(host_), 
+  EXPECT_THAT(fleet_->CheckRoom(host_),
               StatusIs(absl::StatusCode::kResourceExhausted, testing::HasSubstr("opens")));
   const int reads = stream_->reads();
   LiveSends(CheckIn());
@@ -228,7 +230,8 @@ TEST_F(ProbeTest, AStormOfRefusedHostsIsCountedAndTellsSomeOfThem) {
   }
   fleet_->Tick();
   EXPECT_THAT(refused_, SizeIs(kHosts)) << "each is counted";
-  EXPECT_EQ(refused_.back(), absl::StrCat("quarantined ", UuidOf(kHosts - 1))) << "the last is told";
+  EXPECT_EQ(refused_.back(), absl::StrCat("quarantined ", UuidOf(kHosts - 1)))
+      << "the last is told";
   EXPECT_LE(std::set<std::string>(refused_.begin(), refused_.end()).size(), 64u);
 }
 
