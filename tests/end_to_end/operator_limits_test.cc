@@ -97,8 +97,8 @@ class OperatorLimits : public testing::Test {
   void SetUp() override {
     server_.Start();
     ASSERT_EQ(host_.Enroll(server_.CreateToken()).exit_code, 0);
-    session_ = std::make_unique<BareSession>(
-        DialWith(server_.address(), host_.File("data/identity")));
+    session_ =
+        std::make_unique<BareSession>(DialWith(server_.address(), host_.File("data/identity")));
     ASSERT_TRUE(session_->Join());
     alice_ = DialAsOperator(server_, "alice");
     bob_ = DialAsOperator(server_, "bob");
@@ -164,9 +164,8 @@ TEST_F(OperatorLimits, AllHaveAtMostSixteenFollowers) {
   ExpectHostsGoOn();
   EXPECT_EQ(followers.back()->Cancel().error_code(), Code::CANCELLED) << "it was let in";
   followers.pop_back();
-  EXPECT_TRUE(Eventually([&] {
-    return Follow(*carol)->Cancel().error_code() == Code::CANCELLED;
-  })) << "one that ended makes room";
+  EXPECT_TRUE(Eventually([&] { return Follow(*carol)->Cancel().error_code() == Code::CANCELLED; }))
+      << "one that ended makes room";
 }
 
 TEST_F(OperatorLimits, OneHasAtMostSixteenCallsAndOthersHaveTheirs) {
