@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <thread>
@@ -51,7 +52,10 @@ template <typename Answer>
 class Held {
  public:
   template <typename Call>
-  explicit Held(Call call) : stream_(call(&context_)) {
+  explicit Held(Call call) {
+    // One that is let in and should not be is to fail the test, not to hold it.
+    context_.set_deadline(std::chrono::system_clock::now() + std::chrono::minutes(1));
+    stream_ = call(&context_);
     stream_->WaitForInitialMetadata();
   }
   ~Held() {
