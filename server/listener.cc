@@ -33,6 +33,10 @@ void SetLimits(const ListenerOptions& options, grpc::ServerBuilder& builder) {
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
                                static_cast<int>(absl::ToInt64Milliseconds(options.max_age)));
   }
+  if (options.max_idle > absl::ZeroDuration()) {
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS,
+                               static_cast<int>(absl::ToInt64Milliseconds(options.max_idle)));
+  }
   builder.SetMaxReceiveMessageSize(options.max_message_bytes);
   // A few compressed bytes may stand for many: peers of ours send none.
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);

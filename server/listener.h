@@ -26,6 +26,8 @@ struct ListenerOptions {
   int max_threads = 0;  // of handlers that block
   // Nothing stays connected for longer; zero = for ever.
   absl::Duration max_age = absl::ZeroDuration();
+  // Nothing without a call stays connected for longer; zero = for ever.
+  absl::Duration max_idle = absl::ZeroDuration();
 };
 
 class Listener {

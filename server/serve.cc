@@ -42,6 +42,8 @@ namespace {
 constexpr int kMaxSessionMessage = 5 * 1024 * 1024;  // a whole set of policies; hosts get less
 constexpr int kMaxEnrollMessage = 64 * 1024;
 constexpr int kMaxThreads = 64;
+// Of a connection without a session or call: agents and operators have one as long as they stay.
+constexpr absl::Duration kMaxIdle = absl::Minutes(1);
 constexpr absl::Duration kStaleMargin = absl::Minutes(1);
 constexpr absl::Duration kDrainTime = absl::Seconds(3);
 constexpr absl::Duration kCertificateCheck = absl::Seconds(10);
@@ -231,6 +233,7 @@ class Server {
                                [this] { accept_watch_.NoteHandshake(); }));
     options.max_message_bytes = kMaxSessionMessage;
     options.max_threads = kMaxThreads;
+    options.max_idle = kMaxIdle;
     AdminParts parts{
         .store = *store_,
         .authorizer = *authorizer_,

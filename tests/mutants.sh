@@ -66,6 +66,16 @@ mutant rate-ignored server/fleet/pacing.cc 'rate_test *' \
   'if (MayGoOn(session.host)) return' 'if (true) return'
 mutant rate-is-new-with-each-session server/fleet/fleet.cc 'rate_test *' \
   'slots_.erase(host);' 'slots_.erase(host); spending_.erase(host);'
+mutant openings-silence-the-live-session server/fleet/pacing.cc 'probe_test *' \
+  'spending_[host].openings.Add(' 'spending_[host].messages.Add('
+mutant unread-is-dead server/fleet/pacing.cc 'probe_test *' \
+  'return !session.paced && now' 'return now'
+mutant flooding-live-session-is-never-replaced server/fleet/pacing.cc 'probe_test *' \
+  '|| now - slot.probed >= kLongestProbe' ''
+mutant operator-has-one-call-more server/admin_service.cc 'operator_limits_test *' \
+  'calls_{kMaxCallsOfOne};' 'calls_{kMaxCallsOfOne + 1};'
+mutant operators-have-one-follower-more server/admin_service.cc 'operator_limits_test *' \
+  '++followers_ > kMaxFollowers' '++followers_ > kMaxFollowers + 1'
 mutant selector-ignored core/policy/merge.cc 'merge_test *' \
   'if (!Matches(in_force.policy.selector, facts)) continue;' ''
 mutant audit-policy-writes core/reconcile/plan.cc 'plan_golden_test:plan_test *' \

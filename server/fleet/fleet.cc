@@ -14,7 +14,6 @@
 namespace dumpwarden {
 namespace {
 
-constexpr absl::Duration kProbeTime = absl::Seconds(10);
 constexpr absl::Duration kHelloTime = absl::Seconds(10);
 constexpr absl::Duration kCloseTime = absl::Seconds(10);
 constexpr absl::Duration kShortestWindow = absl::Seconds(1);
@@ -22,7 +21,7 @@ constexpr absl::Duration kShortestWindow = absl::Seconds(1);
 constexpr absl::Duration kPolicyGrace = absl::Seconds(30);
 constexpr int kMaxStreamsOfAHost = 4;
 constexpr char kTooManyStreams[] = "too many open sessions of this host";
-constexpr char kTooManyOpenings[] = "this host opens sessions or sends faster than it may";
+constexpr char kTooManyOpenings[] = "this host opens sessions faster than it may";
 
 SharedMessage Serialize(const v1::ServerMessage& message) {
   return std::make_shared<const std::string>(message.SerializeAsString());
@@ -63,7 +62,7 @@ const char* RefusalOf(v1::Goodbye::Reason reason) {
 
 absl::Status SessionFleet::CheckRoom(const HostRow& host) {
   std::lock_guard lock(mutex_);
-  if (!MayGoOn(host.id)) {
+  if (!MayOpen(host.id)) {
     Refuse("rate", host.uuid, kTooManyOpenings);
     return absl::ResourceExhaustedError(kTooManyOpenings);
   }
@@ -84,7 +83,7 @@ SessionId SessionFleet::OnOpened(const HostRow& host, absl::Time expires, Sessio
                    host.policy_digest};
   }
   ++slot.streams;
-  Spend(host.id, kOpeningCost);
+  SpendOpening(host.id, kOpeningCost);
   auto session = std::make_unique<FleetSession>();
   session->id = ++last_id_;
   session->host = host.id;
@@ -197,7 +196,7 @@ void SessionFleet::OnMessage(SessionId id, v1::AgentMessage message) {
     HostSlot& slot = slots_.at(session->host);
     slot.heard = clock_.Now();
     slot.touch_due = true;
-    Spend(session->host, CostOf(message.ByteSizeLong()));
+    SpendMessage(*session, CostOf(message.ByteSizeLong()));
   }
   switch (message.message_case()) {
     case v1::AgentMessage::kHello:
@@ -354,31 +353,6 @@ void SessionFleet::Trouble(absl::string_view what, const absl::Status& status) {
   options_.on_trouble(std::string(what), std::string(status.message()));
 }
 
-// Under mutex_; said by Tick, because whoever hears of it may call the store.
-void SessionFleet::Refuse(absl::string_view word, const std::string& host,
-                          absl::string_view detail) {
-  if (!options_.on_refused) return;
-  // A flood takes no more room than its first.
-  if (!refused_.empty() && refused_.back().word == word && refused_.back().host == host) {
-    ++refused_.back().times;
-    return;
-  }
-  refused_.push_back({std::string(word), host, std::string(detail)});
-}
-
-void SessionFleet::SayRefused() {
-  std::vector<TurnedAway> refused;
-  {
-    std::lock_guard lock(mutex_);
-    refused.swap(refused_);
-  }
-  for (const TurnedAway& one : refused) {
-    for (std::uint64_t i = 0; i < one.times; ++i) {
-      options_.on_refused(one.word, one.host, one.detail);
-    }
-  }
-}
-
 PolicyStanding SessionFleet::StandingOf(const HostRow& host) {
   if (!LoadPolicies()) return PolicyStanding::kOutdated;
   std::lock_guard lock(mutex_);
@@ -474,7 +448,7 @@ void SessionFleet::TickSession(FleetSession& session) {
 
 void SessionFleet::TickSlot(HostId host, HostSlot& slot, Touches& touches) {
   const absl::Duration now = clock_.Monotonic();
-  if (!slot.probe_nonce.empty() && now - slot.probed >= kProbeTime) Replace(slot);
+  if (IsOverdue(slot)) Replace(slot);
   const bool heard_due = slot.touch_due && now - slot.touched >= kTouchEvery;
   if (!heard_due && !slot.policies_due) return;
   touches.push_back(TouchOf(host, slot));

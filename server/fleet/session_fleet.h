@@ -53,6 +53,7 @@ struct FleetSession {
   SessionPhase phase = SessionPhase::kAwaitsHello;
   absl::Duration since;  // monotonic: when the phase began
   bool paced = false;    // its next read waits until the host sends less
+  absl::Duration read_since = -absl::InfiniteDuration();  // monotonic: when it last was no more
   Greeting hello;
 };
 
@@ -74,12 +75,18 @@ struct HostSlot {
   bool newer_policy_told = false;
 };
 
+// Apart, so that whoever opens sessions with a stolen key does not silence the one that is live.
+struct HostSpending {
+  Spending messages;  // of the live session
+  Spending openings;  // of new ones, with what they say before they are live
+};
+
 // For the log.
 struct TurnedAway {
   std::string word;
-  std::string host;
+  std::string host;  // the last one
   std::string detail;
-  std::uint64_t times = 1;  // in a row
+  std::uint64_t times = 1;
 };
 
 class SessionFleet final : public Fleet {
@@ -145,8 +152,11 @@ class SessionFleet final : public Fleet {
   void Welcome(FleetSession& session, HostSlot& slot);
   void Probe(FleetSession& live, HostSlot& slot);
   void Replace(HostSlot& slot);
-  void Spend(HostId host, int cost);
+  void SpendOpening(HostId host, int cost);
+  void SpendMessage(const FleetSession& session, int cost);
+  bool MayOpen(HostId host) const;
   bool MayGoOn(HostId host) const;
+  bool IsOverdue(const HostSlot& slot) const;
   void ReadNext(FleetSession& session);
   void TickPacing();
   void TickSession(FleetSession& session);
@@ -172,7 +182,7 @@ class SessionFleet final : public Fleet {
   std::unordered_map<HostId, HostSlot> slots_;
   // Heard, gone (or the store failed), and not yet told to the store: one a host.
   std::map<HostId, HostTouch> departed_;
-  std::unordered_map<HostId, Spending> spending_;  // of the last seconds
+  std::unordered_map<HostId, HostSpending> spending_;  // of the last seconds
   std::vector<TurnedAway> refused_;
 };
 

@@ -15,11 +15,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "absl/time/clock.h"
 #include "dumpwarden/v1/admin.grpc.pb.h"
 #include "dumpwarden/v1/enrollment.grpc.pb.h"
-#include "platform/system.h"
-#include "server/identity/authority.h"
 #include "tests/end_to_end/fleet.h"
 #include "tests/support/bare_session.h"
 #include "tests/support/status_matchers.h"
@@ -176,66 +173,6 @@ TEST_F(LimitsOnTheWire, EnrolmentHasAtMost64Kibibytes) {
     EXPECT_EQ(done.error_code(), test.verdict) << done.error_message();
   }
   EXPECT_EQ(server_.CtlJson({"host", "list"}).size(), 2u) << "nobody came in";
-  ExpectOthersGoOn();
-}
-
-// One that follows drift, and is known to: the server has answered.
-class Follower {
- public:
-  explicit Follower(v1::Admin::Stub& stub) : stream_(stub.FollowDrift(&context_, {})) {
-    stream_->WaitForInitialMetadata();
-  }
-  ~Follower() { End(); }
-  grpc::Status End() {
-    context_.TryCancel();
-    if (ended_) return {};
-    ended_ = true;
-    return stream_->Finish();
-  }
-  // Of one that was turned away.
-  grpc::Status Verdict() {
-    ended_ = true;
-    return stream_->Finish();
-  }
-
- private:
-  grpc::ClientContext context_;
-  std::unique_ptr<grpc::ClientReader<v1::Drift>> stream_;
-  bool ended_ = false;
-};
-
-// As `admin`, but with a name of its own.
-std::shared_ptr<grpc::Channel> DialAsOperator(const Server& server, const std::string& name) {
-  const auto vfs = MakeSystemVfs();
-  const auto random = MakeSystemRandom();
-  auto authority = Authority::Open(*vfs, *random, server.folder() + "/ca");
-  EXPECT_THAT(authority, IsOk());
-  auto key = MakeKey();
-  auto issued = (*authority)->IssueOperator(**key, name, absl::Now(), absl::Hours(1));
-  EXPECT_THAT(issued, IsOk());
-  TempFolder folder;
-  WriteAll(folder.File("ca.crt"), (*authority)->root_pem());
-  WriteAll(folder.File("tls.crt"), issued->chain_pem);
-  WriteAll(folder.File("tls.key"), *PrivateKeyPem(**key));
-  return DialWith(server.address(), folder.File("."));
-}
-
-TEST_F(LimitsOnTheWire, OperatorHasAtMostEightFollowersAndOthersHaveTheirs) {
-  auto alice = v1::Admin::NewStub(DialAsOperator(server_, "alice"));
-  auto bob = v1::Admin::NewStub(DialAsOperator(server_, "bob"));
-  std::vector<std::unique_ptr<Follower>> followers;
-  for (int i = 0; i < 8; ++i) followers.push_back(std::make_unique<Follower>(*alice));
-  for (int i = 8; i < 800; ++i) {
-    Follower refused(*alice);
-    const grpc::Status verdict = refused.Verdict();
-    ASSERT_EQ(verdict.error_code(), Code::RESOURCE_EXHAUSTED) << verdict.error_message();
-    ASSERT_THAT(verdict.error_message(), HasSubstr("of this operator"));
-  }
-  Follower of_bob(*bob);
-  EXPECT_EQ(of_bob.End().error_code(), Code::CANCELLED) << "it was let in";
-  grpc::ClientContext context;
-  v1::ListHostsResponse hosts;
-  EXPECT_TRUE(alice->ListHosts(&context, {}, &hosts).ok()) << "what does not last is no follower";
   ExpectOthersGoOn();
 }
 

@@ -24,13 +24,12 @@ inline std::string FileText(const std::string& path) {
 }
 
 // `folder`: ca.crt, tls.crt, tls.key, as an enrolled agent keeps them.  A connection of its own.
-inline std::shared_ptr<grpc::Channel> DialWith(const std::string& server,
-                                               const std::string& folder) {
+inline std::shared_ptr<grpc::Channel> DialWith(const std::string& server, const std::string& folder,
+                                               grpc::ChannelArguments arguments = {}) {
   grpc::SslCredentialsOptions options;
   options.pem_root_certs = FileText(folder + "/ca.crt");
   options.pem_cert_chain = FileText(folder + "/tls.crt");
   options.pem_private_key = FileText(folder + "/tls.key");
-  grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetMaxSendMessageSize(-1);

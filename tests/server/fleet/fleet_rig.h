@@ -27,7 +27,8 @@
 
 namespace dumpwarden {
 
-// CountingStream remembers how often it was let read, what it was acknowledged, and its Goodbye.
+// CountingStream remembers how often it was let read, what it was welcomed, probed and acknowledged
+// with, and its Goodbye.
 class CountingStream final : public SessionOut {
  public:
   void Send(std::shared_ptr<const std::string> bytes) override {
@@ -35,6 +36,8 @@ class CountingStream final : public SessionOut {
     EXPECT_TRUE(message.ParseFromString(*bytes));
     const std::lock_guard lock(mutex_);
     if (message.has_ack()) ack_ = message.ack();
+    if (message.has_probe()) nonce_ = message.probe().nonce();
+    if (message.has_welcome()) welcomed_ = true;
   }
   void SendLatest(std::shared_ptr<const std::string>) override {}
   void Close(const v1::Goodbye& goodbye) override {
@@ -57,6 +60,14 @@ class CountingStream final : public SessionOut {
     const std::lock_guard lock(mutex_);
     return ack_;
   }
+  std::string nonce() {  // of the last probe
+    const std::lock_guard lock(mutex_);
+    return nonce_;
+  }
+  bool welcomed() {
+    const std::lock_guard lock(mutex_);
+    return welcomed_;
+  }
   v1::Goodbye goodbye() {
     const std::lock_guard lock(mutex_);
     return goodbye_;
@@ -74,6 +85,8 @@ class CountingStream final : public SessionOut {
   std::condition_variable changed_;
   int reads_ = 0;
   v1::Ack ack_;
+  std::string nonce_;
+  bool welcomed_ = false;
   v1::Goodbye goodbye_;
 };
 
