@@ -8,6 +8,7 @@
 #include "core/base/digest.h"
 #include "core/base/status_macros.h"
 #include "server/store/reports.h"
+#include "server/store/retention.h"
 #include "server/store/times.h"
 
 namespace dumpwarden {
@@ -101,11 +102,9 @@ absl::Status DeleteDrift(Database& db, std::int64_t drift) {
 
 }  // namespace
 
-absl::StatusOr<std::int64_t> DeleteDrifts(Database& db, Expiry& expiry, absl::Time now) {
+absl::StatusOr<std::int64_t> DeleteDrifts(Database& db, Expiry& expiry) {
   ASSIGN_OR_RETURN(const std::vector<std::int64_t> ended, FindEnded(db, expiry));
-  if (ended.empty()) return 0;
   for (const std::int64_t drift : ended) RETURN_IF_ERROR(DeleteDrift(db, drift));
-  RETURN_IF_ERROR(SayDeleted(db, expiry, now, absl::StrCat(ended.size())));
   return static_cast<std::int64_t>(ended.size());
 }
 

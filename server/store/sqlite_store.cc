@@ -143,19 +143,11 @@ class SqliteStore : public Store {
     return version;
   }
 
-  absl::StatusOr<std::int64_t> DeleteExpired(const Retention& retention, absl::Time now) override {
-    std::int64_t all = 0;
-    for (Expiry& expiry : ExpiriesOf(retention, now)) {
-      while (expiry.more) {
-        std::int64_t deleted = 0;
-        RETURN_IF_ERROR(writer_.Commit([&](Database& db) -> absl::Status {
-          ASSIGN_OR_RETURN(deleted, expiry.delete_batch(db, expiry, now));
-          return absl::OkStatus();
-        }));
-        all += deleted;
-      }
-    }
-    return all;
+  absl::Status DeleteExpired(Expiry& expiry, absl::Time now) override {
+    Expiry next = expiry;
+    RETURN_IF_ERROR(writer_.Commit([&](Database& db) { return DeleteStep(db, next, now); }));
+    expiry = next;
+    return absl::OkStatus();
   }
 
   absl::StatusOr<std::vector<PolicyRow>> PoliciesInForce() override {

@@ -123,6 +123,19 @@ struct Retention {
   absl::Duration audit = absl::InfiniteDuration();            // since it was written
 };
 
+// A run of retention over rows of one kind, a step at a time (DeleteExpired).
+struct Expiry {
+  enum class Kind { kTokens, kPolicyVersions, kDrift, kAudit };
+  Kind kind;
+  absl::Time over_before;    // what was over before then goes
+  bool more = true;          // false: the run is at its end
+  std::int64_t deleted = 0;  // so far
+  std::int64_t said = 0;     // of these, in audit rows
+  std::int64_t after = 0;    // the row up to which it has looked
+};
+// One for each kind that is not kept for ever.
+std::vector<Expiry> ExpiriesOf(const Retention& retention, absl::Time now);
+
 class Store {
  public:
   virtual ~Store() = default;
@@ -162,11 +175,12 @@ class Store {
   virtual absl::StatusOr<std::uint64_t> DeletePolicy(const std::string& name,
                                                      const Audit& audit) = 0;
 
-  // What `retention` lets go of, in small transactions, each with an audit row.  The newest version
-  // of a policy stays, so that numbering goes on.  Events of a drift that went are not kept anew
-  // when a host tells them again.  Audit rows go from the oldest on, without a gap.  How many went.
-  virtual absl::StatusOr<std::int64_t> DeleteExpired(const Retention& retention,
-                                                     absl::Time now) = 0;
+  // The next step of a run, in one small transaction; nothing moves when it fails.  With the first
+  // row that goes comes the audit row that says what goes, another each 50,000 rows and at the end
+  // the count.  The newest version of a policy stays, so that numbering goes on.  Events of a drift
+  // that went are not kept anew when a host tells them again.  Audit rows go from the oldest on,
+  // without a gap: up to 20,000 are out of sight at once, with a row, and then deleted.
+  virtual absl::Status DeleteExpired(Expiry& expiry, absl::Time now) = 0;
 
   // --- Reading: from any thread.
   virtual absl::StatusOr<std::vector<PolicyRow>> PoliciesInForce() = 0;
