@@ -87,6 +87,24 @@ TEST_P(StoreRetention, PassesOpenDriftsByAndComesToTheEndedOnes) {
   EXPECT_THAT(store().ListDrift(all).value(), SizeIs(5550));
 }
 
+// A clock that was ahead for one report kept all that came after it, and nothing said so.
+TEST_P(StoreRetention, ADriftOfTheFutureKeepsNoOther) {
+  const HostRow host = NewHost("uuid-1");
+  ReportCommit ahead = With(host, 1, "none", 1, kDrifted);
+  AddEvent(ahead, 2, kCorrected, 1);
+  ahead.received = clock_.Now() + absl::Hours(24 * 365);
+  ASSERT_THAT(Keep(ahead), IsOk());
+  ASSERT_THAT(Keep(With(host, 2, "none", 3, kDrifted)), IsOk());
+  ASSERT_THAT(Keep(With(host, 3, "kernel", 4, kCorrected, 3)), IsOk());
+  ReportCommit begun = With(host, 4, "none", 5, kDrifted);
+  begun.received = clock_.Now() + absl::Hours(24 * 365);
+  ASSERT_THAT(Keep(begun), IsOk());
+  ASSERT_THAT(Keep(With(host, 5, "kernel", 6, kCorrected, 5)), IsOk());
+  clock_.Advance(absl::Hours(30));
+  EXPECT_EQ(Expire(absl::Hours(24), absl::InfiniteDuration()).value(), 2);
+  EXPECT_THAT(store().ListDrift({}).value(), SizeIs(1));
+}
+
 // The Ack was lost, or the host's state was restored from before it.
 TEST_P(StoreRetention, AnEventThatWentDoesNotComeBackWhenItsHostTellsItAgain) {
   const HostRow host = NewHost("uuid-1");
