@@ -45,19 +45,21 @@ class RetentionRunsTest : public testing::Test {
   }
   // Expired two days ago.
   void AddTokens(int count) {
-    Execute(absl::StrCat("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ",
-                         count, ") INSERT INTO token SELECT 't' || i, x'00', '', ",
-                         absl::ToUnixMicros(clock_.Now() - absl::Hours(48)),
-                         ", NULL, NULL FROM n"));
+    Execute(
+        absl::StrCat("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ",
+                     count, ") INSERT INTO token SELECT 't' || i, x'00', '', ",
+                     absl::ToUnixMicros(clock_.Now() - absl::Hours(48)), ", NULL, NULL FROM n"));
   }
   // Compacted, so they began and ended two days ago.
   void AddDrifts(int count) {
-    Execute("INSERT INTO host (host_id, uuid, name, host_key, enrolled) "
-            "VALUES (1, 'u', 'w', x'00', 0)");
-    Execute(absl::StrCat("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ",
-                         count, ") INSERT INTO drift_event SELECT i, 1, x'65', i, 4, 'dump.type', "
-                         "1, '', '', '', '', 0, ",
-                         absl::ToUnixMicros(clock_.Now() - absl::Hours(48)), ", 0, 1 FROM n"));
+    Execute(
+        "INSERT INTO host (host_id, uuid, name, host_key, enrolled) "
+        "VALUES (1, 'u', 'w', x'00', 0)");
+    Execute(absl::StrCat(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ", count,
+        ") INSERT INTO drift_event SELECT i, 1, x'65', i, 4, 'dump.type', "
+        "1, '', '', '', '', 0, ",
+        absl::ToUnixMicros(clock_.Now() - absl::Hours(48)), ", 0, 1 FROM n"));
   }
 
   TempFolder folder_;
@@ -65,8 +67,7 @@ class RetentionRunsTest : public testing::Test {
   SilentLog log_;
   Retention retention_;
   std::vector<std::string> troubles_;
-  const std::unique_ptr<Store> store_ =
-      MakeSqliteStore(folder_.File("store.db"), clock_).value();
+  const std::unique_ptr<Store> store_ = MakeSqliteStore(folder_.File("store.db"), clock_).value();
   const std::unique_ptr<Database> db_ =
       Database::Open(folder_.File("store.db"), Database::Durability::kFull).value();
 };
