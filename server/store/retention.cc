@@ -129,4 +129,19 @@ absl::Status SayDeleted(Database& db, const Expiry& expiry, absl::Time now, cons
   return InsertAudit(db, audit, now).status();
 }
 
+absl::Status UpdateBelievedTime(Database& db, absl::Time now) {
+  ASSIGN_OR_RETURN(Statement update,
+                   db.Prepare("INSERT INTO retention_clock (id, at) VALUES (1, ?) "
+                              "ON CONFLICT (id) DO UPDATE SET at = excluded.at"));
+  return update.Bind(1, absl::ToUnixMicros(now)).Run();
+}
+
+absl::StatusOr<absl::Time> SelectBelievedTime(Database& db) {
+  ASSIGN_OR_RETURN(Statement select,
+                   db.Prepare("SELECT COALESCE((SELECT at FROM retention_clock), "
+                              "(SELECT at FROM audit ORDER BY sequence DESC LIMIT 1))"));
+  ASSIGN_OR_RETURN(const bool row, select.Step());
+  return row && !select.IsNull(0) ? absl::FromUnixMicros(select.Int(0)) : absl::InfinitePast();
+}
+
 }  // namespace dumpwarden

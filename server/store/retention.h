@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "platform/sqlite.h"
 #include "server/store/store.h"
@@ -23,6 +24,10 @@ absl::Status DeleteStep(Database& db, Expiry& expiry, absl::Time now);
 // The row that says that they went.  `before`: a digest of them, where there is one.
 absl::Status SayDeleted(Database& db, const Expiry& expiry, absl::Time now, const std::string& what,
                         const std::string& before = "");
+
+// Of Store.
+absl::Status UpdateBelievedTime(Database& db, absl::Time now);
+absl::StatusOr<absl::Time> SelectBelievedTime(Database& db);
 
 }  // namespace dumpwarden
 

@@ -212,6 +212,12 @@ CREATE TRIGGER audit_floor_is_one BEFORE INSERT ON audit_floor
 BEGIN SELECT RAISE(ABORT, 'the floor of the audit log is never deleted, nor replaced'); END;
 CREATE TRIGGER audit_floor_is_kept BEFORE DELETE ON audit_floor
 BEGIN SELECT RAISE(ABORT, 'the floor of the audit log is never deleted'); END;
+
+CREATE TABLE retention_clock (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  at INTEGER NOT NULL              -- the last time that was believed
+) STRICT;
+
 DROP TRIGGER audit_is_kept;
 CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit
 WHEN OLD.sequence >= COALESCE((SELECT lowest FROM audit_floor), 0)

@@ -150,6 +150,11 @@ class SqliteStore : public Store {
     return absl::OkStatus();
   }
 
+  absl::Status BelieveTime(absl::Time now) override {
+    return writer_.Commit([&](Database& db) { return UpdateBelievedTime(db, now); });
+  }
+  absl::StatusOr<absl::Time> BelievedTime() override { return readers_.Run(&SelectBelievedTime); }
+
   absl::StatusOr<std::vector<PolicyRow>> PoliciesInForce() override {
     return readers_.Run(&SelectPoliciesInForce);
   }

@@ -181,6 +181,8 @@ class Store {
   // that went are not kept anew when a host tells them again.  Audit rows go from the oldest on,
   // without a gap: up to 20,000 are out of sight at once, with a row, and then deleted.
   virtual absl::Status DeleteExpired(Expiry& expiry, absl::Time now) = 0;
+  // The last time that retention went by, so that a clock that jumps is seen over a restart.
+  virtual absl::Status BelieveTime(absl::Time now) = 0;
 
   // --- Reading: from any thread.
   virtual absl::StatusOr<std::vector<PolicyRow>> PoliciesInForce() = 0;
@@ -197,6 +199,8 @@ class Store {
   virtual absl::StatusOr<std::vector<v1::Drift>> ListDrift(const DriftQuery& query) = 0;
   virtual absl::StatusOr<std::vector<v1::AuditEntry>> ListAudit(
       const v1::ListAuditRequest& query) = 0;
+  // Of BelieveTime; before the first, of the newest audit row; infinite past when there is none.
+  virtual absl::StatusOr<absl::Time> BelievedTime() = 0;
   // The lowest audit row that retention has left; 1 when none went.
   virtual absl::StatusOr<std::uint64_t> AuditFloor() = 0;
 };

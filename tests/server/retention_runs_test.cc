@@ -116,5 +116,83 @@ TEST_F(RetentionRunsTest, AKindThatFailsKeepsNoOtherAndIsTriedAgainSoon) {
   EXPECT_EQ(Count("token"), 0);
 }
 
+// All drift that had ended, and all audit rows, went for ever.
+TEST_F(RetentionRunsTest, AClockThatJumpsDeletesNothingAndItIsSaid) {
+  const auto runs = Make();
+  runs->Tick();
+  AddDrifts(3);
+  const absl::Time jumped = clock_.Now() + absl::Hours(24 * 365);
+  clock_.SetWall(jumped);
+  clock_.Advance(absl::Hours(24));
+  runs->Tick();
+  EXPECT_EQ(Count("drift_event"), 3);
+  EXPECT_THAT(troubles_, ElementsAre(HasSubstr("nothing is deleted")));
+  EXPECT_EQ(store_->ListAudit({})->at(0).action(), "retention.held");
+  // A server that starts meanwhile does not take it from the rows of that time.
+  const auto restarted = Make();
+  restarted->Tick();
+  clock_.Advance(absl::Hours(23));
+  restarted->Tick();
+  EXPECT_EQ(Count("drift_event"), 3);
+  clock_.Advance(absl::Hours(1));
+  restarted->Tick();
+  EXPECT_EQ(Count("drift_event"), 0) << "it went on for a day, and nobody set it right";
+}
+
+TEST_F(RetentionRunsTest, GoesOnWhenTheClockIsSetRight) {
+  const auto runs = Make();
+  runs->Tick();
+  AddTokens(1);
+  const absl::Time right = clock_.Now() + absl::Hours(24);
+  clock_.Advance(absl::Hours(24));
+  clock_.SetWall(right + absl::Hours(24 * 365));
+  runs->Tick();
+  EXPECT_EQ(Count("token"), 1);
+  clock_.SetWall(right);
+  clock_.Advance(absl::Hours(1));
+  runs->Tick();
+  EXPECT_EQ(Count("token"), 0);
+}
+
+TEST_F(RetentionRunsTest, WhatIsKeptForEverNeedsNoClock) {
+  retention_ = Retention();
+  ASSERT_THAT(store_->BelieveTime(clock_.Now() - absl::Hours(1000)), IsOk());
+  Make()->Tick();
+  EXPECT_EQ(Count("audit"), 0);
+}
+
+TEST(ClockTrust, DoubtsOnlyWhatIsTooFarAhead) {
+  const absl::Time t = absl::FromUnixSeconds(1'800'000'000);
+  const absl::Duration day = absl::Hours(24);
+  const ClockTrust trust{{t, absl::Hours(5)}, std::nullopt};
+  const struct {
+    const char* why;
+    absl::Duration wall, monotonic;  // since
+    bool doubted;
+  } kCases[] = {
+      {"both went on", 30 * day, 30 * day, false},
+      {"a server that was off for an evening", 0.9 * day, absl::ZeroDuration(), false},
+      {"a day and more ahead", 1.1 * day, absl::ZeroDuration(), true},
+      {"ahead, though much time has passed", 31.1 * day, 30 * day, true},
+      {"back", -400 * day, day, false},
+  };
+  for (const auto& row : kCases) {
+    const ClockReading now{t + row.wall, absl::Hours(5) + row.monotonic};
+    EXPECT_EQ(Judge(trust, now).doubted.has_value(), row.doubted) << row.why;
+  }
+}
+
+TEST(ClockTrust, DoubtsAnewAfterEachJump) {
+  const absl::Time t = absl::FromUnixSeconds(1'800'000'000);
+  ClockTrust trust{{t, absl::ZeroDuration()}, std::nullopt};
+  trust = Judge(trust, {t + absl::Hours(100), absl::ZeroDuration()});
+  trust = Judge(trust, {t + absl::Hours(323), absl::Hours(23)});
+  trust = Judge(trust, {t + absl::Hours(325), absl::Hours(25)});
+  ASSERT_TRUE(trust.doubted.has_value());
+  EXPECT_EQ(trust.doubted->monotonic, absl::Hours(23));
+  trust = Judge(trust, {t + absl::Hours(347), absl::Hours(47)});
+  EXPECT_FALSE(trust.doubted.has_value());
+}
+
 }  // namespace
 }  // namespace dumpwarden
