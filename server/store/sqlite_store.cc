@@ -180,11 +180,13 @@ class SqliteStore : public Store {
   absl::StatusOr<std::vector<v1::Drift>> ListDrift(const DriftQuery& query) override {
     return readers_.Run([&](Database& db) { return SelectDrift(db, query); });
   }
-  absl::StatusOr<std::vector<v1::AuditEntry>> ListAudit(
-      const v1::ListAuditRequest& query) override {
-    return readers_.Run([&](Database& db) { return SelectAudit(db, query); });
+  absl::StatusOr<AuditPage> ReadAudit(const v1::ListAuditRequest& query) override {
+    return readers_.Run([&](Database& db) -> absl::StatusOr<AuditPage> {
+      ASSIGN_OR_RETURN(const std::uint64_t floor, SelectAuditFloor(db));
+      ASSIGN_OR_RETURN(std::vector<v1::AuditEntry> entries, SelectAudit(db, query));
+      return AuditPage{std::move(entries), floor};
+    });
   }
-  absl::StatusOr<std::uint64_t> AuditFloor() override { return readers_.Run(&SelectAuditFloor); }
 
  private:
   absl::Status CommitAudited(const Audit& audit, const GroupCommit::Work& change) {

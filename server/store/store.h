@@ -10,11 +10,13 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "core/base/status_macros.h"
 #include "core/reconcile/state_digest.h"
 #include "dumpwarden/v1/admin.pb.h"
 #include "dumpwarden/v1/report.pb.h"
@@ -72,6 +74,11 @@ struct Audit {
   std::string detail;
   std::string before;  // digests, may be empty
   std::string after;
+};
+
+struct AuditPage {
+  std::vector<v1::AuditEntry> entries;
+  std::uint64_t floor = 1;  // the lowest row that retention has left; 1 when none went
 };
 
 // What a report changes.  `state` is the whole state after it, made from what was kept of
@@ -197,12 +204,14 @@ class Store {
   virtual absl::StatusOr<std::vector<std::pair<HostId, v1::Finding>>> ListFindings() = 0;
   // Drift rows with their ends joined; host_id is the uuid.
   virtual absl::StatusOr<std::vector<v1::Drift>> ListDrift(const DriftQuery& query) = 0;
-  virtual absl::StatusOr<std::vector<v1::AuditEntry>> ListAudit(
-      const v1::ListAuditRequest& query) = 0;
+  // Newest first, and where the log begins, out of one moment.
+  virtual absl::StatusOr<AuditPage> ReadAudit(const v1::ListAuditRequest& query) = 0;
+  absl::StatusOr<std::vector<v1::AuditEntry>> ListAudit(const v1::ListAuditRequest& query) {
+    ASSIGN_OR_RETURN(AuditPage page, ReadAudit(query));
+    return std::move(page.entries);
+  }
   // Of BelieveTime; before the first, of the newest audit row; infinite past when there is none.
   virtual absl::StatusOr<absl::Time> BelievedTime() = 0;
-  // The lowest audit row that retention has left; 1 when none went.
-  virtual absl::StatusOr<std::uint64_t> AuditFloor() = 0;
 };
 
 }  // namespace dumpwarden

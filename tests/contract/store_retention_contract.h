@@ -132,12 +132,12 @@ TEST_P(StoreRetention, AnEventThatWentDoesNotComeBackWhenItsHostTellsItAgain) {
 
 TEST_P(StoreRetention, TheAuditLogSaysWhatWentOfIt) {
   for (int i = 0; i < 450; ++i) ASSERT_THAT(store().RecordAudit(By("old")), IsOk());
-  EXPECT_EQ(store().AuditFloor().value(), 1u);
+  EXPECT_EQ(store().ReadAudit({})->floor, 1u);
   clock_.Advance(absl::Hours(30));
   ASSERT_THAT(store().RecordAudit(By("new")), IsOk());
   EXPECT_EQ(Expire(absl::InfiniteDuration(), absl::InfiniteDuration()).value(), 0);
   EXPECT_EQ(Expire(absl::InfiniteDuration(), absl::Hours(24)).value(), 450);
-  EXPECT_EQ(store().AuditFloor().value(), 451u);
+  EXPECT_EQ(store().ReadAudit({})->floor, 451u);
   const std::vector<v1::AuditEntry> left = store().ListAudit({}).value();
   ASSERT_THAT(left, SizeIs(2));
   EXPECT_EQ(left[1].action(), "new");
@@ -158,7 +158,7 @@ TEST_P(StoreRetention, AuditRowsGoOnlyUpToTheFirstThatStays) {
   ASSERT_THAT(store().RecordAudit(By("old, and after the new one")), IsOk());
   clock_.SetWall(clock_.Now() + absl::Hours(30));
   EXPECT_EQ(Expire(absl::InfiniteDuration(), absl::Hours(24)).value(), 1);
-  EXPECT_EQ(store().AuditFloor().value(), 2u);
+  EXPECT_EQ(store().ReadAudit({})->floor, 2u);
   EXPECT_THAT(store().ListAudit({}).value(), SizeIs(3));
 }
 
@@ -174,7 +174,7 @@ TEST_P(StoreRetention, NothingGoesWithoutItsAuditRow) {
   EXPECT_THAT(store().ListDrift({}).value(), SizeIs(1));
   EXPECT_EQ(store().ListDrift({})->at(0).state(), "corrected");
   EXPECT_THAT(store().ListAudit({}).value(), SizeIs(before));
-  EXPECT_EQ(store().AuditFloor().value(), 1u);
+  EXPECT_EQ(store().ReadAudit({})->floor, 1u);
 }
 
 TEST_P(StoreRetention, WhatWentStaysGoneOverAPowerCut) {
@@ -187,7 +187,7 @@ TEST_P(StoreRetention, WhatWentStaysGoneOverAPowerCut) {
   const std::unique_ptr<Store> after = bench_->AfterPowerCut();
   ASSERT_NE(after, nullptr);
   EXPECT_THAT(after->ListDrift({}).value(), IsEmpty());
-  EXPECT_EQ(after->AuditFloor().value(), 3u);
+  EXPECT_EQ(after->ReadAudit({})->floor, 3u);
   EXPECT_THAT(after->ListAudit({}).value(), SizeIs(2)) << "of the drift, of the audit rows";
 }
 
