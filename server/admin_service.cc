@@ -185,11 +185,10 @@ class AdminService final : public v1::Admin::Service {
 
   absl::StatusOr<v1::ListAuditResponse> AuditOf(v1::ListAuditRequest request) {
     request.set_limit(request.limit() == 0 ? kDefaultAudit : std::min(request.limit(), kMaxAudit));
-    ASSIGN_OR_RETURN(std::vector<v1::AuditEntry> entries, parts_.store.ListAudit(request));
-    ASSIGN_OR_RETURN(const std::uint64_t floor, parts_.store.AuditFloor());
+    ASSIGN_OR_RETURN(AuditPage page, parts_.store.ReadAudit(request));
     v1::ListAuditResponse response;
-    if (floor > 1) response.set_first_sequence(floor);
-    for (v1::AuditEntry& entry : entries) *response.add_entries() = std::move(entry);
+    if (page.floor > 1) response.set_first_sequence(page.floor);
+    for (v1::AuditEntry& entry : page.entries) *response.add_entries() = std::move(entry);
     return response;
   }
 

@@ -34,6 +34,7 @@
 #include "server/identity/server_identity.h"
 #include "server/library_log.h"
 #include "server/listener.h"
+#include "server/retention_runs.h"
 #include "server/store/sqlite_store.h"
 
 namespace dumpwarden {
@@ -47,7 +48,6 @@ constexpr absl::Duration kMaxIdle = absl::Minutes(1);
 constexpr absl::Duration kStaleMargin = absl::Minutes(1);
 constexpr absl::Duration kDrainTime = absl::Seconds(3);
 constexpr absl::Duration kCertificateCheck = absl::Seconds(10);
-constexpr absl::Duration kRetentionPeriod = absl::Hours(24);
 
 // From here on they are waited for, in this thread only.
 sigset_t BlockSignals() {
@@ -116,7 +116,7 @@ class Server {
     troubles_.Tick();
     RefreshDoor();
     RefreshCertificate();
-    RunRetention();
+    retention_->Tick();
     descriptors_.Tick();
     return accept_watch_.Check();
   }
@@ -173,22 +173,6 @@ class Server {
               {{"expires", absl::FormatTime(certificate_expires_, absl::UTCTimeZone())}});
   }
 
-  // At the start and once a day.
-  void RunRetention() {
-    if (clock_.Monotonic() < retention_at_) return;
-    retention_at_ = clock_.Monotonic() + kRetentionPeriod;
-    const auto deleted = store_->DeleteExpired(config_.retention, clock_.Now());
-    if (!deleted.ok()) {
-      troubles_.Count({.action = "trouble",
-                       .reason = "delete what retention lets go of",
-                       .source = "",
-                       .detail = std::string(deleted.status().message()),
-                       .count = 0});
-    } else if (*deleted > 0) {
-      log_.Info("retention deleted rows", {{"count", absl::StrCat(*deleted)}});
-    }
-  }
-
   void BuildParts() {
     FleetOptions options;
     options.max_sessions = config_.max_sessions;
@@ -208,6 +192,14 @@ class Server {
                        .detail = absl::StrCat("host ", host, ": ", detail),
                        .count = 0});
     };
+    retention_ = std::make_unique<RetentionRuns>(
+        *store_, clock_, log_, config_.retention, [this](const std::string& why) {
+          troubles_.Count({.action = "trouble",
+                           .reason = "delete what retention lets go of",
+                           .source = "",
+                           .detail = why,
+                           .count = 0});
+        });
     fleet_ = MakeFleet(*store_, clock_, random_, std::move(options));
     authorizer_ = std::make_unique<Authorizer>(*store_, config_.trust_domain, clock_, refusals_);
     policies_ = std::make_unique<Policies>(*store_, *fleet_);
@@ -292,8 +284,8 @@ class Server {
   std::unique_ptr<Authority> authority_;
   absl::Time certificate_expires_;
   absl::Duration certificate_checked_;
-  absl::Duration retention_at_;
   std::unique_ptr<Store> store_;
+  std::unique_ptr<RetentionRuns> retention_;
   std::unique_ptr<Fleet> fleet_;
   std::unique_ptr<Authorizer> authorizer_;
   std::unique_ptr<Policies> policies_;

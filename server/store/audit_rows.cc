@@ -15,7 +15,8 @@ constexpr std::uint32_t kDefaultRows = 1'000;
 constexpr std::uint32_t kMaxRows = 10'000;
 
 constexpr absl::string_view kSelect =
-    "SELECT sequence, at, actor, source, action, object, detail, before, after FROM audit ";
+    "SELECT sequence, at, actor, source, action, object, detail, before, after FROM audit "
+    "WHERE sequence >= (SELECT lowest FROM audit_floor) ";
 
 v1::AuditEntry EntryOf(const Statement& row) {
   v1::AuditEntry entry;
@@ -65,7 +66,7 @@ absl::StatusOr<std::vector<v1::AuditEntry>> SelectAudit(Database& db,
       query.before_sequence() == 0 ? kAll : std::min(query.before_sequence(), kAll);
   const std::uint32_t limit = query.limit() == 0 ? kDefaultRows : std::min(query.limit(), kMaxRows);
   ASSIGN_OR_RETURN(Statement select,
-                   db.Prepare(absl::StrCat(kSelect, "WHERE sequence < ?1 AND ",
+                   db.Prepare(absl::StrCat(kSelect, "AND sequence < ?1 AND ",
                                            query.action().empty() ? "?2 = ''" : "action = ?2",
                                            " ORDER BY sequence DESC LIMIT ?3")));
   select.Bind(1, static_cast<std::int64_t>(before)).Bind(2, query.action()).Bind(3, limit);

@@ -8,6 +8,7 @@
 #include "core/base/digest.h"
 #include "core/base/status_macros.h"
 #include "server/store/reports.h"
+#include "server/store/retention.h"
 #include "server/store/times.h"
 
 namespace dumpwarden {
@@ -48,26 +49,25 @@ v1::DriftEvent EventOf(const Statement& row) {
   return event;
 }
 
-// Oldest first.  What is compacted has ended when it comes.
+// In the order in which they began.  What is compacted has ended when it comes.  Each is looked at:
+// times are no order, as a clock may have been ahead for a while.
 absl::StatusOr<std::vector<std::int64_t>> FindEnded(Database& db, Expiry& expiry) {
   ASSIGN_OR_RETURN(
       Statement select,
       db.Prepare(absl::StrCat(
-          "SELECT s.event_id, s.server_time < ?1, s.kind = 4 OR EXISTS (SELECT 1 FROM drift_event "
-          "x "
-          "WHERE x.host_id = s.host_id AND x.drift_sequence = s.sequence AND x.kind IN (2, 3) AND "
-          "x.server_time < ?1 AND ",
+          "SELECT s.event_id, CASE s.kind WHEN 4 THEN s.server_time < ?1 ELSE EXISTS (SELECT 1 "
+          "FROM drift_event x WHERE x.host_id = s.host_id AND x.drift_sequence = s.sequence AND "
+          "x.kind IN (2, 3) AND x.server_time < ?1 AND ",
           kStartOfEnd,
-          " = s.event_id) FROM drift_event s WHERE s.kind IN (1, 4) AND s.event_id > ?2 "
+          " = s.event_id) END FROM drift_event s WHERE s.kind IN (1, 4) AND s.event_id > ?2 "
           "ORDER BY s.event_id")));
   select.Bind(1, absl::ToUnixMicros(expiry.over_before)).Bind(2, expiry.after);
   std::vector<std::int64_t> ended;
   for (int i = 0; i < kLookedAt && ended.size() < kExpiryBatch; ++i) {
-    ASSIGN_OR_RETURN(const bool row, select.Step());
-    expiry.more = row && select.Int(1) != 0;  // what began later has not ended earlier
+    ASSIGN_OR_RETURN(expiry.more, select.Step());
     if (!expiry.more) break;
     expiry.after = select.Int(0);
-    if (select.Int(2) != 0) ended.push_back(expiry.after);
+    if (select.Int(1) != 0) ended.push_back(expiry.after);
   }
   return ended;
 }
@@ -101,11 +101,9 @@ absl::Status DeleteDrift(Database& db, std::int64_t drift) {
 
 }  // namespace
 
-absl::StatusOr<std::int64_t> DeleteDrifts(Database& db, Expiry& expiry, absl::Time now) {
+absl::StatusOr<std::int64_t> DeleteDrifts(Database& db, Expiry& expiry) {
   ASSIGN_OR_RETURN(const std::vector<std::int64_t> ended, FindEnded(db, expiry));
-  if (ended.empty()) return 0;
   for (const std::int64_t drift : ended) RETURN_IF_ERROR(DeleteDrift(db, drift));
-  RETURN_IF_ERROR(SayDeleted(db, expiry, now, absl::StrCat(ended.size())));
   return static_cast<std::int64_t>(ended.size());
 }
 

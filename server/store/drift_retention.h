@@ -7,15 +7,14 @@
 #include <cstdint>
 
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "dumpwarden/v1/report.pb.h"
 #include "platform/sqlite.h"
-#include "server/store/retention.h"
+#include "server/store/store.h"
 
 namespace dumpwarden {
 
-// For Expiry.
-absl::StatusOr<std::int64_t> DeleteDrifts(Database& db, Expiry& expiry, absl::Time now);
+// A step of retention: how many went.
+absl::StatusOr<std::int64_t> DeleteDrifts(Database& db, Expiry& expiry);
 
 // Was this very event kept once, and let go of?
 absl::StatusOr<bool> WasLetGo(Database& db, HostId host, const v1::DriftEvent& event);

@@ -164,6 +164,14 @@ absl::Status OtherEvent(const ReportCommit& commit, const v1::DriftEvent& event)
                    "new epoch is expected"));
 }
 
+absl::StatusOr<bool> IsTaken(Database& db, const ReportCommit& commit,
+                             const v1::DriftEvent& event) {
+  ASSIGN_OR_RETURN(Statement select, db.Prepare("SELECT 1 FROM drift_event WHERE host_id = ? AND "
+                                                "epoch = ? AND sequence = ?"));
+  select.Bind(1, commit.host).BindBlob(2, commit.epoch);
+  return select.Bind(3, static_cast<std::int64_t>(event.sequence())).Step();
+}
+
 // Writes nothing when the very event is kept already, in this epoch or, because a host that begins
 // an epoch tells again what it does not know to be kept, in an earlier one.
 constexpr absl::string_view kInsertEvent =
@@ -194,8 +202,11 @@ absl::Status KeepEvents(Database& db, const ReportCommit& commit) {
         .Bind(13, static_cast<std::int64_t>(event.drift_sequence()))
         .Bind(14, static_cast<std::int64_t>(event.count()));
     const absl::Status kept = insert.Run();
-    if (absl::IsAlreadyExists(kept)) return OtherEvent(commit, event);
-    RETURN_IF_ERROR(kept);
+    if (kept.ok()) continue;
+    if (!absl::IsFailedPrecondition(kept)) return kept;
+    // The schema's trigger refused it, before UNIQUE could.
+    ASSIGN_OR_RETURN(const bool taken, IsTaken(db, commit, event));
+    return taken ? OtherEvent(commit, event) : kept;
   }
   return absl::OkStatus();
 }
@@ -204,12 +215,14 @@ absl::Status KeepEvents(Database& db, const ReportCommit& commit) {
 // setting agrees or is not managed (finding), or the new epoch has a drift of its own for it.
 // Nobody else would ever end these.  The numbers of such ends are negative: no host gives them.
 constexpr absl::string_view kEndUnknown =
-    "INSERT OR IGNORE INTO drift_event (host_id, epoch, sequence, kind, setting, mode, old_value, "
+    "INSERT INTO drift_event (host_id, epoch, sequence, kind, setting, mode, old_value, "
     "new_value, desired, policy, host_time, server_time, drift_sequence, count) "
     "SELECT s.host_id, s.epoch, -s.sequence, 3, s.setting, s.mode, s.new_value, '', s.desired, "
     "s.policy, ?3, ?4, s.sequence, 0 FROM drift_event s "
     "WHERE s.host_id = ?1 AND s.kind IN (1, 4) AND s.kind = 1 AND s.epoch <> ?2 AND "
-    "NOT EXISTS (SELECT 1 FROM drift_event x WHERE x.host_id = s.host_id AND "
+    "NOT EXISTS (SELECT 1 FROM drift_event y WHERE y.host_id = s.host_id AND y.epoch = s.epoch AND "
+    "y.sequence = -s.sequence) AND NOT EXISTS (SELECT 1 FROM drift_event x WHERE x.host_id = "
+    "s.host_id AND "
     "x.drift_sequence = s.sequence AND x.kind IN (2, 3) AND ";
 // compliant, corrected, not-applicable, pending-reboot: what ends a drift on the host too.
 constexpr absl::string_view kNotKnown =

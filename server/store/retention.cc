@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/store/retention.h"
 
+#include <utility>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "server/store/audit_retention.h"
@@ -9,6 +12,8 @@
 
 namespace dumpwarden {
 namespace {
+
+constexpr std::int64_t kSaidTogether = 50'000;
 
 // An unused token is over when it expires.
 constexpr absl::string_view kOldTokens =
@@ -21,23 +26,16 @@ absl::StatusOr<std::int64_t> RunBatch(Database& db, absl::string_view sql, absl:
   return db.Changes();
 }
 
-// `deleted` of them went by one statement that takes a batch.
-absl::StatusOr<std::int64_t> Note(Database& db, Expiry& expiry, absl::Time now,
-                                  std::int64_t deleted) {
-  expiry.more = deleted == kExpiryBatch;
-  if (deleted > 0) RETURN_IF_ERROR(SayDeleted(db, expiry, now, absl::StrCat(deleted)));
-  return deleted;
-}
-
-absl::StatusOr<std::int64_t> DeleteTokens(Database& db, Expiry& expiry, absl::Time now) {
+absl::StatusOr<std::int64_t> DeleteTokens(Database& db, Expiry& expiry) {
   const std::string labels = absl::StrCat("DELETE FROM token_label WHERE token_id IN ", kOldTokens);
   RETURN_IF_ERROR(RunBatch(db, labels, expiry.over_before).status());
   const std::string tokens = absl::StrCat("DELETE FROM token WHERE token_id IN ", kOldTokens);
   ASSIGN_OR_RETURN(const std::int64_t deleted, RunBatch(db, tokens, expiry.over_before));
-  return Note(db, expiry, now, deleted);
+  expiry.more = deleted == kExpiryBatch;
+  return deleted;
 }
 
-absl::StatusOr<std::int64_t> DeletePolicyVersions(Database& db, Expiry& expiry, absl::Time now) {
+absl::StatusOr<std::int64_t> DeletePolicyVersions(Database& db, Expiry& expiry) {
   ASSIGN_OR_RETURN(
       const std::int64_t deleted,
       RunBatch(db,
@@ -46,27 +44,75 @@ absl::StatusOr<std::int64_t> DeletePolicyVersions(Database& db, Expiry& expiry, 
                "n.version > p.version AND n.at < ?1) AND NOT EXISTS (SELECT 1 FROM "
                "policy_in_force f WHERE f.name = p.name AND f.version = p.version) LIMIT ?2)",
                expiry.over_before));
-  return Note(db, expiry, now, deleted);
+  expiry.more = deleted == kExpiryBatch;
+  return deleted;
+}
+
+const char* NameOf(Expiry::Kind kind) {
+  switch (kind) {
+    case Expiry::Kind::kTokens:
+      return "tokens";
+    case Expiry::Kind::kPolicyVersions:
+      return "policy-versions";
+    case Expiry::Kind::kDrift:
+      return "drift";
+    case Expiry::Kind::kAudit:
+      return "audit";
+  }
+  return "";
+}
+
+absl::StatusOr<std::int64_t> DeleteBatch(Database& db, Expiry& expiry, absl::Time now) {
+  switch (expiry.kind) {
+    case Expiry::Kind::kTokens:
+      return DeleteTokens(db, expiry);
+    case Expiry::Kind::kPolicyVersions:
+      return DeletePolicyVersions(db, expiry);
+    case Expiry::Kind::kDrift:
+      return DeleteDrifts(db, expiry);
+    case Expiry::Kind::kAudit:
+      return DeleteAudit(db, expiry, now);
+  }
+  return absl::InternalError("no such kind of rows");
+}
+
+// The first row covers what goes until the next one, should the run not come so far.
+absl::Status SayStep(Database& db, Expiry& expiry, absl::Time now) {
+  const std::int64_t unsaid = expiry.deleted - expiry.said;
+  if (unsaid == 0 || (expiry.said > 0 && expiry.more && unsaid < kSaidTogether)) {
+    return absl::OkStatus();
+  }
+  const bool first = expiry.said == 0;
+  expiry.said = expiry.deleted;
+  if (expiry.more) return SayDeleted(db, expiry, now, absl::StrCat(unsaid, ", with more to come,"));
+  return SayDeleted(
+      db, expiry, now,
+      first ? absl::StrCat(unsaid) : absl::StrCat(unsaid, ", ", expiry.deleted, " in all,"));
 }
 
 }  // namespace
 
 std::vector<Expiry> ExpiriesOf(const Retention& retention, absl::Time now) {
-  const struct {
-    absl::Duration kept;
-    Expiry expiry;
-  } kAll[] = {
-      {retention.tokens, {"tokens", &DeleteTokens, now - retention.tokens}},
-      {retention.policy_versions,
-       {"policy-versions", &DeletePolicyVersions, now - retention.policy_versions}},
-      {retention.drift, {"drift", &DeleteDrifts, now - retention.drift}},
-      {retention.audit, {"audit", &DeleteAudit, now - retention.audit}},
+  const std::pair<Expiry::Kind, absl::Duration> kAll[] = {
+      {Expiry::Kind::kTokens, retention.tokens},
+      {Expiry::Kind::kPolicyVersions, retention.policy_versions},
+      {Expiry::Kind::kDrift, retention.drift},
+      {Expiry::Kind::kAudit, retention.audit},
   };
   std::vector<Expiry> expiries;
-  for (const auto& row : kAll) {
-    if (row.kept != absl::InfiniteDuration()) expiries.push_back(row.expiry);
+  for (const auto& [kind, kept] : kAll) {
+    if (kept != absl::InfiniteDuration()) {
+      expiries.push_back({.kind = kind, .over_before = now - kept});
+    }
   }
   return expiries;
+}
+
+absl::Status DeleteStep(Database& db, Expiry& expiry, absl::Time now) {
+  ASSIGN_OR_RETURN(const std::int64_t deleted, DeleteBatch(db, expiry, now));
+  expiry.deleted += deleted;
+  // Audit rows have a digest, and say it before they go.
+  return expiry.kind == Expiry::Kind::kAudit ? absl::OkStatus() : SayStep(db, expiry, now);
 }
 
 absl::Status SayDeleted(Database& db, const Expiry& expiry, absl::Time now, const std::string& what,
@@ -75,12 +121,27 @@ absl::Status SayDeleted(Database& db, const Expiry& expiry, absl::Time now, cons
       .actor = "server",
       .source = "",
       .action = "retention.delete",
-      .object = expiry.kind,
+      .object = NameOf(expiry.kind),
       .detail = absl::StrCat(what, " that were over before ",
                              absl::FormatTime(expiry.over_before, absl::UTCTimeZone())),
       .before = before,
       .after = ""};
   return InsertAudit(db, audit, now).status();
+}
+
+absl::Status UpdateBelievedTime(Database& db, absl::Time now) {
+  ASSIGN_OR_RETURN(Statement update,
+                   db.Prepare("INSERT INTO retention_clock (id, at) VALUES (1, ?) "
+                              "ON CONFLICT (id) DO UPDATE SET at = excluded.at"));
+  return update.Bind(1, absl::ToUnixMicros(now)).Run();
+}
+
+absl::StatusOr<absl::Time> SelectBelievedTime(Database& db) {
+  ASSIGN_OR_RETURN(Statement select,
+                   db.Prepare("SELECT COALESCE((SELECT at FROM retention_clock), "
+                              "(SELECT at FROM audit ORDER BY sequence DESC LIMIT 1))"));
+  ASSIGN_OR_RETURN(const bool row, select.Step());
+  return row && !select.IsNull(0) ? absl::FromUnixMicros(select.Int(0)) : absl::InfinitePast();
 }
 
 }  // namespace dumpwarden

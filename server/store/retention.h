@@ -5,8 +5,9 @@
 #define DUMPWARDEN_SERVER_STORE_RETENTION_H_
 
 #include <cstdint>
-#include <vector>
+#include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "platform/sqlite.h"
@@ -14,23 +15,19 @@
 
 namespace dumpwarden {
 
-// Rows of one kind that were over before `over_before` go.
-struct Expiry {
-  const char* kind;  // for the audit row
-  // At most kExpiryBatch of them, and the audit row when anything went.  Inside a transaction.  How
-  // many; sets `more`, and `after` to where the next batch begins.
-  absl::StatusOr<std::int64_t> (*delete_batch)(Database& db, Expiry& expiry, absl::Time now);
-  absl::Time over_before;
-  std::int64_t after = 0;
-  bool more = true;  // false: nothing is left
-};
-std::vector<Expiry> ExpiriesOf(const Retention& retention, absl::Time now);
-
 inline constexpr std::int64_t kExpiryBatch = 200;
+
+// A step of a run, at most kExpiryBatch rows (audit rows: more, they are cheap).  Inside a
+// transaction, which is to be undone, and `expiry` with it, when it fails.
+absl::Status DeleteStep(Database& db, Expiry& expiry, absl::Time now);
 
 // The row that says that they went.  `before`: a digest of them, where there is one.
 absl::Status SayDeleted(Database& db, const Expiry& expiry, absl::Time now, const std::string& what,
                         const std::string& before = "");
+
+// Of Store.
+absl::Status UpdateBelievedTime(Database& db, absl::Time now);
+absl::StatusOr<absl::Time> SelectBelievedTime(Database& db);
 
 }  // namespace dumpwarden
 

@@ -172,6 +172,7 @@ CREATE TABLE restored (
 // What retention may let go of, and nobody else.  drift_gone: an event that went, so that a host
 // that tells it again is not believed; it goes before its drift does, and an open drift does not
 // go. audit_floor: rows below it go; it rises only right after the audit row that says so.
+// OR REPLACE deletes without the triggers of DELETE: those of INSERT refuse what is there already.
 constexpr absl::string_view kRetention = R"sql(
 CREATE TABLE drift_gone (
   host_id INTEGER NOT NULL REFERENCES host,
@@ -181,6 +182,13 @@ CREATE TABLE drift_gone (
 ) STRICT, WITHOUT ROWID;
 CREATE TRIGGER drift_gone_is_kept BEFORE DELETE ON drift_gone
 BEGIN SELECT RAISE(ABORT, 'what is known of deleted drift is never deleted'); END;
+CREATE TRIGGER drift_gone_stands BEFORE UPDATE ON drift_gone
+BEGIN SELECT RAISE(ABORT, 'what is known of deleted drift is never deleted or changed'); END;
+CREATE TRIGGER drift_event_is_new BEFORE INSERT ON drift_event
+WHEN EXISTS (SELECT 1 FROM drift_event d WHERE d.event_id = NEW.event_id) OR
+  EXISTS (SELECT 1 FROM drift_event d WHERE d.host_id = NEW.host_id AND d.epoch = NEW.epoch AND
+          d.sequence = NEW.sequence)
+BEGIN SELECT RAISE(ABORT, 'drift events are never deleted, nor replaced'); END;
 DROP TRIGGER drift_event_is_kept;
 CREATE TRIGGER drift_event_is_kept BEFORE DELETE ON drift_event
 WHEN NOT EXISTS (SELECT 1 FROM drift_gone g
@@ -200,12 +208,23 @@ WHEN NEW.id <> OLD.id OR NEW.lowest <= OLD.lowest OR
   'retention.delete audit' <> (SELECT action || ' ' || object FROM audit
                                ORDER BY sequence DESC LIMIT 1)
 BEGIN SELECT RAISE(ABORT, 'audit rows are never deleted without a row that says so'); END;
+CREATE TRIGGER audit_floor_is_one BEFORE INSERT ON audit_floor
+BEGIN SELECT RAISE(ABORT, 'the floor of the audit log is never deleted, nor replaced'); END;
 CREATE TRIGGER audit_floor_is_kept BEFORE DELETE ON audit_floor
 BEGIN SELECT RAISE(ABORT, 'the floor of the audit log is never deleted'); END;
+
+CREATE TABLE retention_clock (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  at INTEGER NOT NULL              -- the last time that was believed
+) STRICT;
+
 DROP TRIGGER audit_is_kept;
 CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit
 WHEN OLD.sequence >= COALESCE((SELECT lowest FROM audit_floor), 0)
 BEGIN SELECT RAISE(ABORT, 'audit rows are never deleted, but by retention'); END;
+CREATE TRIGGER audit_is_new BEFORE INSERT ON audit  -- -1: no number is given
+WHEN NEW.sequence <> -1 AND NEW.sequence <= (SELECT MAX(sequence) FROM audit)
+BEGIN SELECT RAISE(ABORT, 'audit rows are never deleted, nor replaced'); END;
 )sql";
 
 }  // namespace

@@ -143,20 +143,17 @@ class SqliteStore : public Store {
     return version;
   }
 
-  absl::StatusOr<std::int64_t> DeleteExpired(const Retention& retention, absl::Time now) override {
-    std::int64_t all = 0;
-    for (Expiry& expiry : ExpiriesOf(retention, now)) {
-      while (expiry.more) {
-        std::int64_t deleted = 0;
-        RETURN_IF_ERROR(writer_.Commit([&](Database& db) -> absl::Status {
-          ASSIGN_OR_RETURN(deleted, expiry.delete_batch(db, expiry, now));
-          return absl::OkStatus();
-        }));
-        all += deleted;
-      }
-    }
-    return all;
+  absl::Status DeleteExpired(Expiry& expiry, absl::Time now) override {
+    Expiry next = expiry;
+    RETURN_IF_ERROR(writer_.Commit([&](Database& db) { return DeleteStep(db, next, now); }));
+    expiry = next;
+    return absl::OkStatus();
   }
+
+  absl::Status BelieveTime(absl::Time now) override {
+    return writer_.Commit([&](Database& db) { return UpdateBelievedTime(db, now); });
+  }
+  absl::StatusOr<absl::Time> BelievedTime() override { return readers_.Run(&SelectBelievedTime); }
 
   absl::StatusOr<std::vector<PolicyRow>> PoliciesInForce() override {
     return readers_.Run(&SelectPoliciesInForce);
@@ -183,11 +180,13 @@ class SqliteStore : public Store {
   absl::StatusOr<std::vector<v1::Drift>> ListDrift(const DriftQuery& query) override {
     return readers_.Run([&](Database& db) { return SelectDrift(db, query); });
   }
-  absl::StatusOr<std::vector<v1::AuditEntry>> ListAudit(
-      const v1::ListAuditRequest& query) override {
-    return readers_.Run([&](Database& db) { return SelectAudit(db, query); });
+  absl::StatusOr<AuditPage> ReadAudit(const v1::ListAuditRequest& query) override {
+    return readers_.Run([&](Database& db) -> absl::StatusOr<AuditPage> {
+      ASSIGN_OR_RETURN(const std::uint64_t floor, SelectAuditFloor(db));
+      ASSIGN_OR_RETURN(std::vector<v1::AuditEntry> entries, SelectAudit(db, query));
+      return AuditPage{std::move(entries), floor};
+    });
   }
-  absl::StatusOr<std::uint64_t> AuditFloor() override { return readers_.Run(&SelectAuditFloor); }
 
  private:
   absl::Status CommitAudited(const Audit& audit, const GroupCommit::Work& change) {

@@ -10,11 +10,13 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "core/base/status_macros.h"
 #include "core/reconcile/state_digest.h"
 #include "dumpwarden/v1/admin.pb.h"
 #include "dumpwarden/v1/report.pb.h"
@@ -74,6 +76,11 @@ struct Audit {
   std::string after;
 };
 
+struct AuditPage {
+  std::vector<v1::AuditEntry> entries;
+  std::uint64_t floor = 1;  // the lowest row that retention has left; 1 when none went
+};
+
 // What a report changes.  `state` is the whole state after it, made from what was kept of
 // `base_epoch` and `base_sequence`: when another report was kept meanwhile, all of `state` is
 // written, not what the report says of it.
@@ -123,6 +130,19 @@ struct Retention {
   absl::Duration audit = absl::InfiniteDuration();            // since it was written
 };
 
+// A run of retention over rows of one kind, a step at a time (DeleteExpired).
+struct Expiry {
+  enum class Kind { kTokens, kPolicyVersions, kDrift, kAudit };
+  Kind kind;
+  absl::Time over_before;    // what was over before then goes
+  bool more = true;          // false: the run is at its end
+  std::int64_t deleted = 0;  // so far
+  std::int64_t said = 0;     // of these, in audit rows
+  std::int64_t after = 0;    // the row up to which it has looked
+};
+// One for each kind that is not kept for ever.
+std::vector<Expiry> ExpiriesOf(const Retention& retention, absl::Time now);
+
 class Store {
  public:
   virtual ~Store() = default;
@@ -162,11 +182,14 @@ class Store {
   virtual absl::StatusOr<std::uint64_t> DeletePolicy(const std::string& name,
                                                      const Audit& audit) = 0;
 
-  // What `retention` lets go of, in small transactions, each with an audit row.  The newest version
-  // of a policy stays, so that numbering goes on.  Events of a drift that went are not kept anew
-  // when a host tells them again.  Audit rows go from the oldest on, without a gap.  How many went.
-  virtual absl::StatusOr<std::int64_t> DeleteExpired(const Retention& retention,
-                                                     absl::Time now) = 0;
+  // The next step of a run, in one small transaction; nothing moves when it fails.  With the first
+  // row that goes comes the audit row that says what goes, another each 50,000 rows and at the end
+  // the count.  The newest version of a policy stays, so that numbering goes on.  Events of a drift
+  // that went are not kept anew when a host tells them again.  Audit rows go from the oldest on,
+  // without a gap: up to 20,000 are out of sight at once, with a row, and then deleted.
+  virtual absl::Status DeleteExpired(Expiry& expiry, absl::Time now) = 0;
+  // The last time that retention went by, so that a clock that jumps is seen over a restart.
+  virtual absl::Status BelieveTime(absl::Time now) = 0;
 
   // --- Reading: from any thread.
   virtual absl::StatusOr<std::vector<PolicyRow>> PoliciesInForce() = 0;
@@ -181,10 +204,14 @@ class Store {
   virtual absl::StatusOr<std::vector<std::pair<HostId, v1::Finding>>> ListFindings() = 0;
   // Drift rows with their ends joined; host_id is the uuid.
   virtual absl::StatusOr<std::vector<v1::Drift>> ListDrift(const DriftQuery& query) = 0;
-  virtual absl::StatusOr<std::vector<v1::AuditEntry>> ListAudit(
-      const v1::ListAuditRequest& query) = 0;
-  // The lowest audit row that retention has left; 1 when none went.
-  virtual absl::StatusOr<std::uint64_t> AuditFloor() = 0;
+  // Newest first, and where the log begins, out of one moment.
+  virtual absl::StatusOr<AuditPage> ReadAudit(const v1::ListAuditRequest& query) = 0;
+  absl::StatusOr<std::vector<v1::AuditEntry>> ListAudit(const v1::ListAuditRequest& query) {
+    ASSIGN_OR_RETURN(AuditPage page, ReadAudit(query));
+    return std::move(page.entries);
+  }
+  // Of BelieveTime; before the first, of the newest audit row; infinite past when there is none.
+  virtual absl::StatusOr<absl::Time> BelievedTime() = 0;
 };
 
 }  // namespace dumpwarden

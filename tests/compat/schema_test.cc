@@ -16,6 +16,7 @@ namespace pb = google::protobuf;
 using testing::Contains;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 
 using SchemaTest = CompatTest;
 INSTANTIATE_TEST_SUITE_P(Versions, SchemaTest, testing::ValuesIn(CompatVersions()), VersionName);
@@ -24,6 +25,12 @@ TEST_P(SchemaTest, IsOnlyExtended) {
   pb::FileDescriptorSet before;
   ASSERT_TRUE(before.ParseFromString(ReadAll(CompatFile(GetParam(), "schema.pb"))));
   EXPECT_THAT(BrokenPromises(before, PresentSchema()), IsEmpty());
+}
+
+// The programs said 0.1.0 long after it was recorded, of another schema and another store.
+TEST(CompatVersions, AreNotThePresentOne) {
+  EXPECT_THAT(CompatVersions(), Not(Contains(DUMPWARDEN_VERSION)))
+      << "raise VERSION in CMakeLists.txt when a version is recorded";
 }
 
 pb::FileDescriptorProto& FileOf(pb::FileDescriptorSet& set, const std::string& name) {

@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/digest.h"
+#include "core/base/status_macros.h"
 #include "core/reconcile/state_digest.h"
 #include "server/store/store.h"
 #include "tests/support/fake_clock.h"
@@ -147,6 +148,16 @@ class StoreContract : public testing::TestWithParam<MakeStoreBench> {
     policy.digest = Sha256(yaml);
     policy.author = "alice";
     return policy;
+  }
+
+  // Runs of retention to their ends: how many went.
+  absl::StatusOr<std::int64_t> DeleteAll(const Retention& retention) {
+    std::int64_t deleted = 0;
+    for (Expiry& expiry : ExpiriesOf(retention, clock_.Now())) {
+      while (expiry.more) RETURN_IF_ERROR(store().DeleteExpired(expiry, clock_.Now()));
+      deleted += expiry.deleted;
+    }
+    return deleted;
   }
 
   std::vector<v1::AuditEntry> AuditOf(const std::string& action) {

@@ -111,9 +111,25 @@ TEST_F(SqliteStoreTest, LetsNobodyDeleteWhatRetentionDoesNot) {
   refuses("DELETE FROM drift_gone");
   ASSERT_THAT(db->Execute("UPDATE audit_floor SET lowest = 3"), IsOk());
   refuses("UPDATE audit_floor SET lowest = 2");
+  // SQLite deletes what it replaces without a word to the triggers of DELETE and UPDATE.
+  refuses("INSERT OR REPLACE INTO audit_floor VALUES (1, 5)");
+  refuses("INSERT INTO audit_floor VALUES (2, 5)");
+  refuses(
+      "INSERT OR REPLACE INTO audit SELECT 4, at, 'x', source, action, object, detail, before, "
+      "after FROM audit WHERE sequence = 3");
+  refuses("UPDATE drift_gone SET sequence = 2");
+  refuses(
+      "INSERT OR REPLACE INTO drift_event SELECT 1, host_id, epoch, 2, 4, setting, mode, "
+      "old_value, 'x', desired, policy, 0, 0, 0, 0 FROM drift_event");
+  refuses(
+      "INSERT OR REPLACE INTO drift_event SELECT 2, host_id, epoch, sequence, 4, setting, mode, "
+      "old_value, 'x', desired, policy, 0, 0, 0, 0 FROM drift_event");
   refuses("DELETE FROM audit");
   refuses("DELETE FROM audit WHERE sequence = 3");
   ASSERT_THAT(db->Execute("DELETE FROM audit WHERE sequence < 3"), IsOk());
+  refuses(
+      "INSERT INTO audit SELECT 1, at, 'x', source, action, object, detail, before, after "
+      "FROM audit WHERE sequence = 3");
   EXPECT_THAT(store->ListAudit({}).value(), SizeIs(2));
 }
 
