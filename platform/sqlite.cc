@@ -66,9 +66,13 @@ absl::StatusCode CodeOf(int extended) {
 }
 
 absl::Status SqliteError(sqlite3* db, absl::string_view what, int code, const char* why) {
-  const char* file = sqlite3_db_filename(db, "main");
-  return absl::Status(
-      CodeOf(code), absl::StrCat("database ", file == nullptr ? "" : file, ": ", what, ": ", why));
+  const char* name = sqlite3_db_filename(db, "main");
+  const std::string file = name == nullptr ? "" : name;
+  if (CodeOf(code) == absl::StatusCode::kDataLoss) {
+    return absl::DataLossError(absl::StrCat("database ", file, " is damaged: ", what, ": ", why,
+                                            ": restore it from a backup"));
+  }
+  return absl::Status(CodeOf(code), absl::StrCat("database ", file, ": ", what, ": ", why));
 }
 
 absl::Status SqliteError(sqlite3* db, absl::string_view what) {
