@@ -28,7 +28,8 @@ class StoreRetention : public StoreContract {
     DriftQuery follow;
     follow.after_cursor = after;
     std::vector<std::uint64_t> cursors;
-    for (const v1::Drift& drift : store().ListDrift(follow).value()) {
+    const std::vector<v1::Drift> drifts = store().ListDrift(follow).value();
+    for (const v1::Drift& drift : drifts) {
       cursors.push_back(drift.cursor());
     }
     return cursors;

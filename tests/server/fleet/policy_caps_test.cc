@@ -79,7 +79,8 @@ TEST_F(PolicyCaps, FourMebibytesAreInForceAtMost) {
   EXPECT_THAT(Apply(yamls), StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("4194304")));
   EXPECT_EQ(InForce(), 17u);
   std::size_t bytes = 0;
-  for (const PolicyRow& row : *store_->PoliciesInForce()) bytes += row.yaml.size();
+  const std::vector<PolicyRow> in_force = store_->PoliciesInForce().value();
+  for (const PolicyRow& row : in_force) bytes += row.yaml.size();
   EXPECT_EQ(bytes, kMaxPolicySetBytes);
 }
 
