@@ -5,7 +5,6 @@
 // than the aims.  bench_flood SERVER SERVER-PID FLOODER OTHER...: folders with
 // the identities of enrolled hosts.
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <iostream>
 #include <memory>
@@ -80,36 +79,6 @@ double Of(const std::vector<double>& sorted, double part) {
   return sorted[static_cast<std::size_t>(part * static_cast<double>(sorted.size() - 1))];
 }
 
-// Flood writes as fast as the server reads, until it is stopped or all is said.
-class Flood {
- public:
-  explicit Flood(const std::shared_ptr<grpc::Channel>& channel) : session_(channel) {
-    if (!session_.Join()) return;
-    writer_ = std::thread([this] {
-      for (std::uint64_t n = 1; n <= kFlood && session_.Write(BareReport(n)); ++n) written_ = n;
-    });
-    reader_ = std::thread([this] {
-      for (v1::ServerMessage answer; session_.Read(answer);) {
-        if (answer.has_ack()) acknowledged_ = answer.ack().sequence();
-      }
-    });
-  }
-  ~Flood() {
-    session_.Cancel();
-    if (writer_.joinable()) writer_.join();
-    if (reader_.joinable()) reader_.join();
-  }
-  std::uint64_t written() const { return written_; }
-  std::uint64_t acknowledged() const { return acknowledged_; }
-
- private:
-  BareSession session_;
-  std::atomic<std::uint64_t> written_ = 0;
-  std::atomic<std::uint64_t> acknowledged_ = 0;
-  std::thread writer_;
-  std::thread reader_;
-};
-
 int Run(const std::string& server, const std::string& pid, const std::string& flooder,
         const std::vector<std::string>& folders) {
   Others others;
@@ -125,7 +94,12 @@ int Run(const std::string& server, const std::string& pid, const std::string& fl
   const std::vector<double> quiet = Report(others);
   std::vector<double> flooded;
   {
-    const Flood flood(DialWith(server, flooder));
+    BareSession session(DialWith(server, flooder));
+    if (!session.Join()) {
+      std::cerr << flooder << ": no session\n";
+      return 1;
+    }
+    const BareFlood flood(session, kFlood);
     flooded = Report(others);
     std::cout << absl::StrFormat("one host floods: %d of %d reports written, %d acknowledged\n",
                                  flood.written(), kFlood, flood.acknowledged());

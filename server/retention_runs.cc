@@ -69,10 +69,10 @@ bool RetentionRuns::CheckClock() {
 void RetentionRuns::SayDoubt(bool first) {
   const auto text = [](absl::Time at) { return absl::FormatTime(at, absl::UTCTimeZone()); };
   const std::string why = absl::StrCat(
-      "the clock says ", text(clock_.Now()),
-      ", more than a day after what is plausible (last seen ", text(trust_->believed.wall),
-      "); nothing is deleted until it is set right, or has gone on for ", "24 hours from ",
-      text(trust_->doubted->wall));
+      "the clock says ", text(clock_.Now()), ", more than ", absl::FormatDuration(kMostAhead),
+      " after what is plausible (last seen ", text(trust_->believed.wall),
+      "); nothing is deleted until it is set right, or has gone on for ",
+      absl::FormatDuration(kDoubtFor), " from ", text(trust_->doubted->wall));
   on_trouble_(why);
   if (!first) return;
   const auto said = store_.RecordAudit({.actor = "server",

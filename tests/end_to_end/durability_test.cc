@@ -13,23 +13,12 @@
 namespace dumpwarden {
 namespace {
 
-constexpr char kPolicy[] =
-    "apiVersion: dumpwarden/v1\n"
-    "kind: DumpPolicy\n"
-    "metadata: { name: base }\n"
-    "spec:\n"
-    "  settings:\n"
-    "    dump.type: complete\n"
-    "    dump.overwrite: off\n"
-    "    pagefile.files: [ { path: 'C:\\pagefile.sys', initial: ram + 257MiB, maximum: ram + "
-    "257MiB } ]\n";
-
 TEST(Durability, KilledServerHasWhatItAcknowledgedAndDoublesNothing) {
   Server server;
   server.Start();
   Host host("web-01");
   host.Join(server);
-  server.Apply(kPolicy);
+  server.Apply(kThreeSettings);
   ASSERT_TRUE(Eventually([&] { return server.CtlJson({"drift", "list"}).size() == 3; }));
   const Json findings = server.CtlJson({"compliance", "report"});
   for (int round = 0; round < 3; ++round) {
@@ -62,7 +51,7 @@ TEST(Durability, RestoredStateLosesNoDriftAndDoublesNone) {
   server.Start();
   Host host("web-01");
   host.Join(server);
-  server.Apply(kPolicy);
+  server.Apply(kThreeSettings);
   const auto drifts = [&] { return server.CtlJson({"drift", "list"}).size(); };
   ASSERT_TRUE(Eventually([&] { return drifts() == 3; }));
   const auto drift = [&](unsigned expected) {

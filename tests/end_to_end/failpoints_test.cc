@@ -30,7 +30,7 @@ constexpr int kMostTimes = 50;
 enum class Work {
   kAgent,
   kReport,
-  kPolicy,
+  kThreeSettings,
   kTokenMade,
   kTokenUsed,
   kEnroll,
@@ -85,7 +85,7 @@ const std::vector<Row> kRows = {
     {"folder.renamed", Work::kRestore},
     {"restore.files-copied", Work::kRestore},
     {"restore.store-begun", Work::kRestore},
-    {"server.policy-committed", Work::kPolicy},
+    {"server.policy-committed", Work::kThreeSettings},
     {"server.report-committed", Work::kReport},
     {"server.report-committed@2", Work::kReport},
     {"server.token-made", Work::kTokenMade},
@@ -119,17 +119,6 @@ void KillUntilItGetsThrough(const std::string& failpoint,
   }
   ADD_FAILURE() << "never got through";
 }
-
-constexpr char kPolicy[] =
-    "apiVersion: dumpwarden/v1\n"
-    "kind: DumpPolicy\n"
-    "metadata: { name: base }\n"
-    "spec:\n"
-    "  settings:\n"
-    "    dump.type: complete\n"
-    "    dump.overwrite: off\n"
-    "    pagefile.files: [ { path: 'C:\\pagefile.sys', initial: ram + 257MiB, maximum: ram + "
-    "257MiB } ]\n";
 
 // Of what the policy is about: whether a host is as it was, or as it shall be, and not between.
 std::string StateOf(const Host& host) {
@@ -187,7 +176,7 @@ TEST(Failpoints, EachOfTheSourcesHasARow) {
 TEST(Failpoints, AgentKilledAnywhereEndsAllOldOrAllNewAndTellsItsDriftOnce) {
   Server server;
   server.Start();
-  server.Apply(kPolicy);
+  server.Apply(kThreeSettings);
   const std::vector<std::string> failpoints = RowsOf(Work::kAgent);
   std::vector<std::unique_ptr<Host>> hosts;
   for (std::size_t i = 0; i < failpoints.size(); ++i) {
@@ -212,7 +201,7 @@ TEST(Failpoints, ServerKilledBeforeItAcknowledgesAReportHasItOnce) {
     SCOPED_TRACE(failpoint);
     Server server;
     server.Start();
-    server.Apply(kPolicy);
+    server.Apply(kThreeSettings);
     Host host("web-01");
     ASSERT_EQ(host.Enroll(server.CreateToken()).exit_code, 0);
     server.Kill(SIGTERM);
@@ -229,15 +218,15 @@ std::size_t AuditsOf(const Server& server, const char* action) {
 }
 
 TEST(Failpoints, ServerKilledBeforeItAnswersHasThePolicyWithItsAuditRowOnce) {
-  for (const std::string& failpoint : RowsOf(Work::kPolicy)) {
+  for (const std::string& failpoint : RowsOf(Work::kThreeSettings)) {
     SCOPED_TRACE(failpoint);
     Server server;
     server.Start(At(failpoint));
-    EXPECT_NE(server.Ctl({"policy", "apply", "-f", "-"}, kPolicy).exit_code, 0);
+    EXPECT_NE(server.Ctl({"policy", "apply", "-f", "-"}, kThreeSettings).exit_code, 0);
     ASSERT_EQ(server.Wait(), kKilled) << "was not reached";
     server.Start();
     EXPECT_EQ(server.CtlJson({"policy", "list"})[0]["version"], 1);
-    server.Apply(kPolicy);  // again, as whoever had no answer does
+    server.Apply(kThreeSettings);  // again, as whoever had no answer does
     EXPECT_EQ(server.CtlJson({"policy", "list"})[0]["version"], 1);
     EXPECT_EQ(AuditsOf(server, "policy.apply"), 1u);
   }
@@ -260,7 +249,7 @@ TEST(Failpoints, ServerKilledBeforeItAnswersHasTheHostOfTheUsedTokenOnce) {
     SCOPED_TRACE(failpoint);
     Server server;
     server.Start();
-    server.Apply(kPolicy);
+    server.Apply(kThreeSettings);
     const Json token = server.CreateToken();
     server.Kill(SIGTERM);
     server.Start(At(failpoint));

@@ -16,6 +16,18 @@ namespace dumpwarden {
 
 using Json = nlohmann::json;
 
+// A policy that changes every host of a test, in three settings.
+inline constexpr char kThreeSettings[] =
+    "apiVersion: dumpwarden/v1\n"
+    "kind: DumpPolicy\n"
+    "metadata: { name: base }\n"
+    "spec:\n"
+    "  settings:\n"
+    "    dump.type: complete\n"
+    "    dump.overwrite: off\n"
+    "    pagefile.files: [ { path: 'C:\\pagefile.sys', initial: ram + 257MiB, maximum: ram + "
+    "257MiB } ]\n";
+
 int FreePort();
 
 // Server is one dumpwarden-server with a folder of its own.

@@ -6,10 +6,8 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
-#include <atomic>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -260,36 +258,6 @@ int DriftsOf(const Server& server, const Host& host) {
   return drifts;
 }
 
-// Writes 2,000 reports as fast as the server reads them; the Acks are read too.
-class FloodOf2000 {
- public:
-  explicit FloodOf2000(BareSession& session) : session_(session) {
-    writer_ = std::thread([this] {
-      for (std::uint64_t n = 1; n <= 2000 && session_.Write(BareReport(n)); ++n) written_ = n;
-    });
-    reader_ = std::thread([this] {
-      for (v1::ServerMessage answer; session_.Read(answer);) {
-        if (answer.has_ack()) acknowledged_ = answer.ack().sequence();
-      }
-    });
-  }
-  ~FloodOf2000() { Stop(); }
-  void Stop() {
-    session_.Cancel();
-    if (writer_.joinable()) writer_.join();
-    if (reader_.joinable()) reader_.join();
-  }
-  std::uint64_t written() const { return written_; }
-  std::uint64_t acknowledged() const { return acknowledged_; }
-
- private:
-  BareSession& session_;
-  std::atomic<std::uint64_t> written_ = 0;
-  std::atomic<std::uint64_t> acknowledged_ = 0;
-  std::thread writer_;
-  std::thread reader_;
-};
-
 TEST(Flood, OfOneHostDelaysNoOtherAndTakesNoMemory) {
   Server server;
   server.Start();
@@ -306,7 +274,7 @@ TEST(Flood, OfOneHostDelaysNoOtherAndTakesNoMemory) {
   const std::int64_t before = PeakMib(server);
   BareSession session(Dial(server, flooder));
   ASSERT_TRUE(session.Join());
-  FloodOf2000 flood(session);
+  BareFlood flood(session, 2000);
   ASSERT_TRUE(Eventually([&] { return AuditHasRate(server); })) << "it was never too fast";
   for (int round = 1; round <= 3; ++round) {
     for (const auto& host : hosts) host->Set("AutoReboot", "dword:00000000");

@@ -6,11 +6,13 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <atomic>
 #include <cstdint>
 #include <fstream>
 #include <iterator>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "core/reconcile/state_digest.h"
@@ -100,6 +102,38 @@ inline v1::AgentMessage BareReport(std::uint64_t sequence) {
   event.set_desired("kernel");
   return message;
 }
+
+// BareFlood writes reports as fast as the server reads them, until it is stopped or all are
+// written; the Acks are read too.
+class BareFlood {
+ public:
+  // `session` has joined, and outlives it.
+  BareFlood(BareSession& session, std::uint64_t reports) : session_(session) {
+    writer_ = std::thread([this, reports] {
+      for (std::uint64_t n = 1; n <= reports && session_.Write(BareReport(n)); ++n) written_ = n;
+    });
+    reader_ = std::thread([this] {
+      for (v1::ServerMessage answer; session_.Read(answer);) {
+        if (answer.has_ack()) acknowledged_ = answer.ack().sequence();
+      }
+    });
+  }
+  ~BareFlood() { Stop(); }
+  void Stop() {
+    session_.Cancel();
+    if (writer_.joinable()) writer_.join();
+    if (reader_.joinable()) reader_.join();
+  }
+  std::uint64_t written() const { return written_; }
+  std::uint64_t acknowledged() const { return acknowledged_; }
+
+ private:
+  BareSession& session_;
+  std::atomic<std::uint64_t> written_ = 0;
+  std::atomic<std::uint64_t> acknowledged_ = 0;
+  std::thread writer_;
+  std::thread reader_;
+};
 
 }  // namespace dumpwarden
 
