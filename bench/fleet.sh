@@ -3,6 +3,8 @@
 # Sourced by benchmarks: a server and agents on loopback in a temporary folder,
 # ended with the script.
 readonly BIN=$PWD/build/release/bin
+[[ -x $BIN/dumpwarden-server ]] ||
+  { echo "bench: build first: cmake --preset release && cmake --build --preset release -j2" >&2 && exit 1; }
 FLEET=$(mktemp -d)
 PIDS=()
 trap 'kill "${PIDS[@]}" 2>/dev/null || true; wait; rm -rf "$FLEET"' EXIT

@@ -7,6 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 readonly N=${1:-20} RATE=${2:-}
+[[ $N =~ ^[1-9][0-9]{0,3}$ && $RATE =~ ^[0-9]*$ ]] || { echo "usage: bench/flood.sh [HOSTS] [RATE]" >&2 && exit 64; }
 # shellcheck source=bench/fleet.sh
 source bench/fleet.sh
 

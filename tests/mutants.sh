@@ -249,6 +249,7 @@ case ${1:-} in
   --part)
     [[ ${2:-} =~ ^([0-9]+)/([1-9][0-9]*)$ ]] || { echo "mutants: --part K/N" >&2 && exit 64; }
     part=${BASH_REMATCH[1]} parts=${BASH_REMATCH[2]} wanted=()
+    ((part >= 1 && part <= parts)) || { echo "mutants: --part K/N, K from 1 to N" >&2 && exit 64; }
     for ((i = part % parts; i < ${#MUTANTS[@]}; i += parts)); do wanted+=("${MUTANTS[i]}"); done
     ;;
   "") ;;

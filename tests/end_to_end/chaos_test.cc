@@ -20,7 +20,8 @@ namespace {
 int Given(const char* name, int otherwise) {
   const char* text = getenv(name);
   int number = otherwise;
-  if (text != nullptr && !absl::SimpleAtoi(text, &number)) ADD_FAILURE() << name << "=" << text;
+  if (text != nullptr && !absl::SimpleAtoi(text, &number))
+    ADD_FAILURE() << name << "=" << text << " is not a number";
   return number;
 }
 
@@ -30,6 +31,7 @@ TEST(Chaos, AfterKillsOfEverythingTheServerKnowsEveryHostAndEachDriftOnce) {
   options.time = absl::Seconds(Given("DUMPWARDEN_CHAOS_SECONDS", 20));
   options.seed = static_cast<unsigned>(
       Given("DUMPWARDEN_CHAOS_SEED", static_cast<int>(std::random_device{}() >> 1)));
+  ASSERT_FALSE(HasFailure());
   std::cout << "DUMPWARDEN_CHAOS_SEED=" << options.seed << std::endl;
   Chaos chaos(options);
   const auto since = [start = absl::Now()] { return absl::ToInt64Seconds(absl::Now() - start); };

@@ -120,7 +120,11 @@ int main(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     absl::string_view argument = argv[i];
     trace = trace || argument == "--trace";
-    if (absl::ConsumePrefix(&argument, "--seed=")) one = absl::SimpleAtoi(argument, &seed);
+    if (!absl::ConsumePrefix(&argument, "--seed=")) continue;
+    one = true;
+    if (absl::SimpleAtoi(argument, &seed)) continue;
+    std::fprintf(stderr, "%s: a seed is a number, as in --seed=7\n", argv[i]);
+    return 64;
   }
   return one ? dumpwarden::sim::RunOne(seed, trace) : RUN_ALL_TESTS();
 }
