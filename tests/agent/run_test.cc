@@ -107,7 +107,7 @@ TEST_F(Run, EnrolledAnewItGoesOnAsAnotherHost) {
 TEST_F(Run, StatusTellsTheLastErrorOfAnAgentThatWasStopped) {
   Start("3600");
   process_->Kill(SIGTERM);
-  EXPECT_EQ(process_->Wait(), 0);
+  EXPECT_EQ(process_->Wait(), 0) << process_->Err();
   EXPECT_FALSE(Status()["running"].get<bool>());
   EXPECT_THAT(LastError(), HasSubstr("tls.crt"));
 }
