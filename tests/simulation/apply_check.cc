@@ -78,6 +78,8 @@ void ApplyCheck::Begin(AgentState* state) {
   vfs_changes_ = machine_.vfs->changes();
   errors_ = machine_.faults.fired();
   folders_ = machine_.folders.folders().size();
+  // What stood there at the end of an earlier life may be lost, or written by somebody else, since.
+  before_ = interrupted_ ? machine_.registry.now() : FakeRegistry::Keys();
 }
 
 void ApplyCheck::OnWrite() {

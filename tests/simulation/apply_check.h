@@ -69,7 +69,7 @@ class ApplyCheck {
   int vfs_changes_ = 0;
   std::uint64_t errors_ = 0;
   std::size_t folders_ = 0;
-  FakeRegistry::Keys before_;  // at the first write of the apply of this event
+  FakeRegistry::Keys before_;  // before the apply, or the end of an interrupted one, of this event
   std::optional<v1::UndoRecord> interrupted_;
   std::set<std::string> touched_;  // cells of it that somebody else wrote since
 };
