@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
 
 namespace dumpwarden {
 namespace {
@@ -27,6 +28,23 @@ RetentionRuns::RetentionRuns(Store& store, const Clock& clock, Log& log, Retenti
   next_ = check_at_ = absl::InfiniteDuration();  // all is kept
 }
 
+absl::Status RetentionRuns::Start() {
+  if (check_at_ == absl::InfiniteDuration()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const absl::Time believed, store_.BelievedTime());
+  const ClockReading now{clock_.Now(), clock_.Monotonic()};
+  const bool none = believed == absl::InfinitePast();  // nor is there anything to delete
+  trust_ = ClockTrust{{none ? now.wall : believed, now.monotonic}, std::nullopt};
+  Keep();
+  return absl::OkStatus();
+}
+
+// Kept once, it is read from there: a later failure leaves an earlier time, which is no danger.
+void RetentionRuns::Keep() {
+  const absl::Status kept = store_.BelieveTime(trust_.believed.wall);
+  kept_ |= kept.ok();
+  if (!kept.ok()) on_trouble_(std::string(kept.message()));
+}
+
 void RetentionRuns::Tick() {
   const absl::Duration begin = clock_.Monotonic();
   const bool due = left_.empty() && begin >= next_;
@@ -34,7 +52,7 @@ void RetentionRuns::Tick() {
     check_at_ = begin + kClockCheck;
     const bool sound = CheckClock();
     if (due && sound) Begin();
-    if (due && !sound) next_ = begin + (trust_.has_value() ? kClockCheck : kRetry);
+    if (due && !sound) next_ = begin + (kept_ ? kClockCheck : kRetry);
   }
   if (left_.empty()) return;
   for (int i = 0; i < kMostSteps && !left_.empty(); ++i) {
@@ -45,24 +63,15 @@ void RetentionRuns::Tick() {
 }
 
 bool RetentionRuns::CheckClock() {
-  const ClockReading now{clock_.Now(), clock_.Monotonic()};
-  if (!trust_.has_value()) {
-    const auto believed = store_.BelievedTime();
-    if (!believed.ok()) {
-      on_trouble_(std::string(believed.status().message()));
-      return false;
-    }
-    const bool none = *believed == absl::InfinitePast();
-    trust_ = ClockTrust{{none ? now.wall : *believed, now.monotonic}, std::nullopt};
-  }
-  const bool before = trust_->doubted.has_value();
-  trust_ = Judge(*trust_, now);
-  if (trust_->doubted.has_value()) {
+  if (!kept_) Keep();
+  if (!kept_) return false;
+  const bool before = trust_.doubted.has_value();
+  trust_ = Judge(trust_, {clock_.Now(), clock_.Monotonic()});
+  if (trust_.doubted.has_value()) {
     SayDoubt(!before);
     return false;
   }
-  const absl::Status kept = store_.BelieveTime(now.wall);
-  if (!kept.ok()) on_trouble_(std::string(kept.message()));
+  Keep();
   return true;
 }
 
@@ -70,9 +79,9 @@ void RetentionRuns::SayDoubt(bool first) {
   const auto text = [](absl::Time at) { return absl::FormatTime(at, absl::UTCTimeZone()); };
   const std::string why = absl::StrCat(
       "the clock says ", text(clock_.Now()), ", more than ", absl::FormatDuration(kMostAhead),
-      " after what is plausible (last seen ", text(trust_->believed.wall),
+      " after what is plausible (last seen ", text(trust_.believed.wall),
       "); nothing is deleted until it is set right, or has gone on for ",
-      absl::FormatDuration(kDoubtFor), " from ", text(trust_->doubted->wall));
+      absl::FormatDuration(kDoubtFor), " from ", text(trust_.doubted->wall));
   on_trouble_(why);
   if (!first) return;
   const auto said = store_.RecordAudit({.actor = "server",

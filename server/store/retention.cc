@@ -139,7 +139,8 @@ absl::Status UpdateBelievedTime(Database& db, absl::Time now) {
 absl::StatusOr<absl::Time> SelectBelievedTime(Database& db) {
   ASSIGN_OR_RETURN(Statement select,
                    db.Prepare("SELECT COALESCE((SELECT at FROM retention_clock), "
-                              "(SELECT at FROM audit ORDER BY sequence DESC LIMIT 1))"));
+                              "(SELECT at FROM audit WHERE action <> 'server.restore' "
+                              "ORDER BY sequence DESC LIMIT 1))"));
   ASSIGN_OR_RETURN(const bool row, select.Step());
   return row && !select.IsNull(0) ? absl::FromUnixMicros(select.Int(0)) : absl::InfinitePast();
 }

@@ -210,7 +210,8 @@ class Store {
     ASSIGN_OR_RETURN(AuditPage page, ReadAudit(query));
     return std::move(page.entries);
   }
-  // Of BelieveTime; before the first, of the newest audit row; infinite past when there is none.
+  // Of BelieveTime; before the first, of the newest audit row that is not of the restore just
+  // before; infinite past when there is none.
   virtual absl::StatusOr<absl::Time> BelievedTime() = 0;
 };
 

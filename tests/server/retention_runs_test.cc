@@ -18,6 +18,7 @@
 namespace dumpwarden {
 namespace {
 
+using testing::Each;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -33,9 +34,15 @@ class RetentionRunsTest : public testing::Test {
     retention_.drift = absl::Hours(24);
   }
   std::unique_ptr<RetentionRuns> Make() {
-    return std::make_unique<RetentionRuns>(
+    auto runs = std::make_unique<RetentionRuns>(
         *store_, clock_, log_, retention_,
         [this](const std::string& why) { troubles_.push_back(why); });
+    EXPECT_THAT(runs->Start(), IsOk());
+    return runs;
+  }
+  void Say(const std::string& action) {
+    const Audit row{"test", "", action, "x", "", "", ""};
+    ASSERT_THAT(store_->RecordAudit(row).status(), IsOk());
   }
   void Execute(const std::string& sql) { ASSERT_THAT(db_->Execute(sql), IsOk()); }
   std::int64_t Count(const std::string& table) {
@@ -137,6 +144,49 @@ TEST_F(RetentionRunsTest, AClockThatJumpsDeletesNothingAndItIsSaid) {
   clock_.Advance(absl::Hours(1));
   restarted->Tick();
   EXPECT_EQ(Count("drift_event"), 0) << "it went on for a day, and nobody set it right";
+}
+
+// The row that says so, of that very clock, was the newest when it started next.
+TEST_F(RetentionRunsTest, AFirstRunThatIsHeldIsHeldAfterARestartToo) {
+  AddDrifts(3);
+  Say("policy.apply");
+  clock_.SetWall(clock_.Now() + absl::Hours(24 * 3650));
+  Make()->Tick();
+  EXPECT_EQ(Count("drift_event"), 3);
+  EXPECT_EQ(store_->ListAudit({})->at(0).action(), "retention.held");
+  Make()->Tick();
+  EXPECT_EQ(Count("drift_event"), 3);
+}
+
+// Every host's certificate has expired to such a clock, and that is audited at once.
+TEST_F(RetentionRunsTest, AFirstRunTakesNoTimeFromWhatIsAuditedBeforeIt) {
+  AddDrifts(3);
+  Say("policy.apply");
+  clock_.SetWall(clock_.Now() + absl::Hours(24 * 3650));
+  Say("server.restore");
+  const auto runs = Make();
+  Say("handshake.refused");
+  runs->Tick();
+  EXPECT_EQ(Count("drift_event"), 3);
+  const auto restarted = Make();
+  restarted->Tick();
+  EXPECT_EQ(Count("drift_event"), 3);
+}
+
+TEST_F(RetentionRunsTest, NothingGoesBeforeTheTimeThatIsBelievedIsKept) {
+  AddTokens(1);
+  Say("policy.apply");
+  Execute(
+      "CREATE TRIGGER broken BEFORE INSERT ON retention_clock "
+      "BEGIN SELECT RAISE(ABORT, 'no room'); END");
+  const auto runs = Make();
+  runs->Tick();
+  EXPECT_EQ(Count("token"), 1);
+  EXPECT_THAT(troubles_, Each(HasSubstr("no room")));
+  Execute("DROP TRIGGER broken");
+  clock_.Advance(absl::Minutes(1));
+  runs->Tick();
+  EXPECT_EQ(Count("token"), 0);
 }
 
 TEST_F(RetentionRunsTest, GoesOnWhenTheClockIsSetRight) {
