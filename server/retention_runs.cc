@@ -30,19 +30,24 @@ RetentionRuns::RetentionRuns(Store& store, const Clock& clock, Log& log, Retenti
 
 absl::Status RetentionRuns::Start() {
   if (check_at_ == absl::InfiniteDuration()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const absl::Time believed, store_.BelievedTime());
-  const ClockReading now{clock_.Now(), clock_.Monotonic()};
-  const bool none = believed == absl::InfinitePast();  // nor is there anything to delete
-  trust_ = ClockTrust{{none ? now.wall : believed, now.monotonic}, std::nullopt};
-  Keep();
+  ASSIGN_OR_RETURN(KeptClock kept, store_.ReadClock());
+  // Nor is there anything to delete.
+  if (kept.believed == absl::InfinitePast()) kept.believed = clock_.Now();
+  const absl::Duration now = clock_.Monotonic();
+  trust_.believed = {kept.believed, now};
+  // As if it had begun so long before: how long no server ran only that clock could tell.
+  if (kept.doubted.has_value()) {
+    trust_.doubted = {*kept.doubted - kept.doubted_for, now - kept.doubted_for};
+  }
+  if (!Keep(kept)) unkept_ = kept;
   return absl::OkStatus();
 }
 
-// Kept once, it is read from there: a later failure leaves an earlier time, which is no danger.
-void RetentionRuns::Keep() {
-  const absl::Status kept = store_.BelieveTime(trust_.believed.wall);
-  kept_ |= kept.ok();
+// A failure leaves what was kept before, which is no danger.
+bool RetentionRuns::Keep(const KeptClock& clock) {
+  const absl::Status kept = store_.KeepClock(clock);
   if (!kept.ok()) on_trouble_(std::string(kept.message()));
+  return kept.ok();
 }
 
 void RetentionRuns::Tick() {
@@ -52,7 +57,7 @@ void RetentionRuns::Tick() {
     check_at_ = begin + kClockCheck;
     const bool sound = CheckClock();
     if (due && sound) Begin();
-    if (due && !sound) next_ = begin + (kept_ ? kClockCheck : kRetry);
+    if (due && !sound) next_ = begin + (unkept_.has_value() ? kRetry : kClockCheck);
   }
   if (left_.empty()) return;
   for (int i = 0; i < kMostSteps && !left_.empty(); ++i) {
@@ -63,16 +68,18 @@ void RetentionRuns::Tick() {
 }
 
 bool RetentionRuns::CheckClock() {
-  if (!kept_) Keep();
-  if (!kept_) return false;
+  if (unkept_.has_value() && !Keep(*unkept_)) return false;
+  unkept_.reset();
+  const ClockReading now{clock_.Now(), clock_.Monotonic()};
   const bool before = trust_.doubted.has_value();
-  trust_ = Judge(trust_, {clock_.Now(), clock_.Monotonic()});
-  if (trust_.doubted.has_value()) {
-    SayDoubt(!before);
-    return false;
+  trust_ = Judge(trust_, now);
+  if (!trust_.doubted.has_value()) {
+    Keep({now.wall, std::nullopt, {}});
+    return true;
   }
-  Keep();
-  return true;
+  SayDoubt(!before);
+  Keep({trust_.believed.wall, now.wall, now.monotonic - trust_.doubted->monotonic});
+  return false;
 }
 
 void RetentionRuns::SayDoubt(bool first) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -36,7 +37,7 @@ class RetentionRuns {
 
  private:
   bool CheckClock();
-  void Keep();
+  bool Keep(const KeptClock& clock);
   void SayDoubt(bool first);
   void Begin();
   void Step();
@@ -51,7 +52,7 @@ class RetentionRuns {
   std::int64_t deleted_ = 0;
   bool failed_ = false;
   ClockTrust trust_;
-  bool kept_ = false;  // the time that is believed, in the store
+  std::optional<KeptClock> unkept_;  // found at the start, and not in the store yet
   absl::Duration check_at_ = -absl::InfiniteDuration();
   absl::Duration next_ = -absl::InfiniteDuration();  // when a run begins
 };
