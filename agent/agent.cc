@@ -93,9 +93,10 @@ void AgentCore::OnFactsChanged(v1::Facts facts) {
   Reconcile(Cause::kChange);
 }
 
-void AgentCore::OnEnrolledAnew(absl::string_view host_id) {
+void AgentCore::OnEnrolledAnew(absl::string_view host_id, v1::Facts facts) {
   HangUp("this host was enrolled anew");
   new_host_id_ = std::string(host_id);
+  facts_ = std::move(facts);  // first: what drifts only by the old labels is not the new host's
   BecomeNewHost();
 }
 

@@ -62,9 +62,10 @@ class AgentCore {
   // The host's.
   void OnRegistryChanged();
   void OnFactsChanged(v1::Facts facts);  // nothing happens when they did not
-  // This host is another one to the server now.  Until the state can go on as it, nothing is
-  // dialled, recorded or written: the tries follow one another as Backoff says.
-  void OnEnrolledAnew(absl::string_view host_id);
+  // This host is another one to the server now, with the labels of another token among its facts.
+  // Until the state can go on as it, nothing is dialled, recorded or written: the tries follow one
+  // another as Backoff says.
+  void OnEnrolledAnew(absl::string_view host_id, v1::Facts facts);
 
   // When Tick has something to do: monotonic; infinite when never.
   absl::Duration NextDeadline() const;

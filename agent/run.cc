@@ -110,14 +110,14 @@ class CurrentFolders : public Folders {
   MountedFolders folders_;
 };
 
-// Labels that the token pinned win over those of the facts file.
-absl::StatusOr<v1::Facts> LoadFacts(Vfs& vfs, const std::string& path, const Identity& identity) {
-  v1::Facts facts;
-  if (!path.empty()) {
-    ASSIGN_OR_RETURN(const std::string yaml, vfs.Read(path, kMaxFactsBytes));
-    ASSIGN_OR_RETURN(facts, ReadFacts(yaml, path));
-  }
+void UseLabels(const Identity& identity, v1::Facts& facts) {
   for (const auto& [key, value] : identity.labels) (*facts.mutable_labels())[key] = value;
+}
+
+// Labels that the token pinned win over those of the facts file.
+absl::StatusOr<v1::Facts> WithLabels(const Identity& identity, v1::Facts facts,
+                                     const std::string& path) {
+  UseLabels(identity, facts);
   const absl::Status fit = CheckLabels({facts.labels().begin(), facts.labels().end()});
   if (fit.ok()) return facts;
   return absl::InvalidArgumentError(absl::StrCat("the labels of the enrolment token and of ", path,
@@ -136,6 +136,9 @@ class Service {
   absl::Status Open();
   absl::StatusOr<std::unique_ptr<Watch>> StartWatch();
   void OnFileChanged(const std::string& file);
+  absl::StatusOr<v1::Facts> LoadFacts();
+  v1::Facts LastGoodFacts() const;
+  void SayUnusable(const absl::Status& facts);
   // Also at each full check, because a watch can miss a change.
   void ReadFactsAgain(AgentCore& core);
   void ReadIdentityAgain(AgentCore& core);
@@ -150,6 +153,7 @@ class Service {
   Log& log_;
   Inbox inbox_;
   Identity identity_;
+  v1::Facts in_file_;  // the last good ones, without the token's labels
   std::unique_ptr<FileLock> only_one_;
   std::unique_ptr<AgentState> state_;
   OpenedRegistry registry_;
@@ -190,14 +194,37 @@ void Service::OnFileChanged(const std::string& file) {
   });
 }
 
-void Service::ReadFactsAgain(AgentCore& core) {
-  const absl::StatusOr<v1::Facts> facts = LoadFacts(vfs_, config_.facts, identity_);
-  if (!facts.ok()) {
-    return log_.Error("the facts file cannot be used; the last good facts stay",
-                      {{"why", std::string(facts.status().message())}});
+absl::StatusOr<v1::Facts> Service::LoadFacts() {
+  v1::Facts in_file;
+  if (!config_.facts.empty()) {
+    ASSIGN_OR_RETURN(const std::string yaml, vfs_.Read(config_.facts, kMaxFactsBytes));
+    ASSIGN_OR_RETURN(in_file, ReadFacts(yaml, config_.facts));
   }
+  ASSIGN_OR_RETURN(v1::Facts facts, WithLabels(identity_, in_file, config_.facts));
+  in_file_ = std::move(in_file);
+  return facts;
+}
+
+// For a token that is newer than they are.  Its labels alone, where those of both do not fit.
+v1::Facts Service::LastGoodFacts() const {
+  absl::StatusOr<v1::Facts> facts = WithLabels(identity_, in_file_, config_.facts);
+  if (facts.ok()) return *std::move(facts);
+  v1::Facts without = in_file_;
+  without.clear_labels();
+  UseLabels(identity_, without);
+  return without;
+}
+
+void Service::ReadFactsAgain(AgentCore& core) {
+  const absl::StatusOr<v1::Facts> facts = LoadFacts();
+  if (!facts.ok()) return SayUnusable(facts.status());
   folders_->Use(*facts);
   core.OnFactsChanged(*facts);
+}
+
+void Service::SayUnusable(const absl::Status& facts) {
+  log_.Error("the facts file cannot be used; the last good facts stay",
+             {{"why", std::string(facts.message())}});
 }
 
 void Service::ReadIdentityAgain(AgentCore& core) {
@@ -210,8 +237,11 @@ void Service::UseIdentity(AgentCore& core, Identity identity) {
   log_.Warning("this host was enrolled anew",
                {{"before", identity_.host_id}, {"host", identity.host_id}});
   identity_ = std::move(identity);
-  core.OnEnrolledAnew(identity_.host_id);
-  ReadFactsAgain(core);  // other labels
+  const absl::StatusOr<v1::Facts> loaded = LoadFacts();
+  if (!loaded.ok()) SayUnusable(loaded.status());
+  const v1::Facts facts = loaded.ok() ? *loaded : LastGoodFacts();
+  folders_->Use(facts);
+  core.OnEnrolledAnew(identity_.host_id, facts);
 }
 
 // On the link's thread.  The core hears of another identity before it hears of its connection.
@@ -239,7 +269,7 @@ absl::Status Service::Run() {
   RETURN_IF_ERROR(Open());
   // The watch first: what changes while the rest is read is seen.
   ASSIGN_OR_RETURN(const std::unique_ptr<Watch> watch, StartWatch());
-  ASSIGN_OR_RETURN(const v1::Facts facts, LoadFacts(vfs_, config_.facts, identity_));
+  ASSIGN_OR_RETURN(const v1::Facts facts, LoadFacts());
   folders_ = std::make_unique<CurrentFolders>(facts);
   Applier applier(*registry_.registry, *folders_, vfs_, clock_, registry_.place);
   ToInbox events(inbox_);

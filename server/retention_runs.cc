@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
 
 namespace dumpwarden {
 namespace {
@@ -27,6 +28,28 @@ RetentionRuns::RetentionRuns(Store& store, const Clock& clock, Log& log, Retenti
   next_ = check_at_ = absl::InfiniteDuration();  // all is kept
 }
 
+absl::Status RetentionRuns::Start() {
+  if (check_at_ == absl::InfiniteDuration()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(KeptClock kept, store_.ReadClock());
+  // Nor is there anything to delete.
+  if (kept.believed == absl::InfinitePast()) kept.believed = clock_.Now();
+  const absl::Duration now = clock_.Monotonic();
+  trust_.believed = {kept.believed, now};
+  // As if it had begun so long before: how long no server ran only that clock could tell.
+  if (kept.doubted.has_value()) {
+    trust_.doubted = {*kept.doubted - kept.doubted_for, now - kept.doubted_for};
+  }
+  if (!Keep(kept)) unkept_ = kept;
+  return absl::OkStatus();
+}
+
+// A failure leaves what was kept before, which is no danger.
+bool RetentionRuns::Keep(const KeptClock& clock) {
+  const absl::Status kept = store_.KeepClock(clock);
+  if (!kept.ok()) on_trouble_(std::string(kept.message()));
+  return kept.ok();
+}
+
 void RetentionRuns::Tick() {
   const absl::Duration begin = clock_.Monotonic();
   const bool due = left_.empty() && begin >= next_;
@@ -34,7 +57,7 @@ void RetentionRuns::Tick() {
     check_at_ = begin + kClockCheck;
     const bool sound = CheckClock();
     if (due && sound) Begin();
-    if (due && !sound) next_ = begin + (trust_.has_value() ? kClockCheck : kRetry);
+    if (due && !sound) next_ = begin + (unkept_.has_value() ? kRetry : kClockCheck);
   }
   if (left_.empty()) return;
   for (int i = 0; i < kMostSteps && !left_.empty(); ++i) {
@@ -45,34 +68,27 @@ void RetentionRuns::Tick() {
 }
 
 bool RetentionRuns::CheckClock() {
+  if (unkept_.has_value() && !Keep(*unkept_)) return false;
+  unkept_.reset();
   const ClockReading now{clock_.Now(), clock_.Monotonic()};
-  if (!trust_.has_value()) {
-    const auto believed = store_.BelievedTime();
-    if (!believed.ok()) {
-      on_trouble_(std::string(believed.status().message()));
-      return false;
-    }
-    const bool none = *believed == absl::InfinitePast();
-    trust_ = ClockTrust{{none ? now.wall : *believed, now.monotonic}, std::nullopt};
+  const bool before = trust_.doubted.has_value();
+  trust_ = Judge(trust_, now);
+  if (!trust_.doubted.has_value()) {
+    Keep({now.wall, std::nullopt, {}});
+    return true;
   }
-  const bool before = trust_->doubted.has_value();
-  trust_ = Judge(*trust_, now);
-  if (trust_->doubted.has_value()) {
-    SayDoubt(!before);
-    return false;
-  }
-  const absl::Status kept = store_.BelieveTime(now.wall);
-  if (!kept.ok()) on_trouble_(std::string(kept.message()));
-  return true;
+  SayDoubt(!before);
+  Keep({trust_.believed.wall, now.wall, now.monotonic - trust_.doubted->monotonic});
+  return false;
 }
 
 void RetentionRuns::SayDoubt(bool first) {
   const auto text = [](absl::Time at) { return absl::FormatTime(at, absl::UTCTimeZone()); };
   const std::string why = absl::StrCat(
       "the clock says ", text(clock_.Now()), ", more than ", absl::FormatDuration(kMostAhead),
-      " after what is plausible (last seen ", text(trust_->believed.wall),
+      " after what is plausible (last seen ", text(trust_.believed.wall),
       "); nothing is deleted until it is set right, or has gone on for ",
-      absl::FormatDuration(kDoubtFor), " from ", text(trust_->doubted->wall));
+      absl::FormatDuration(kDoubtFor), " from ", text(trust_.doubted->wall));
   on_trouble_(why);
   if (!first) return;
   const auto said = store_.RecordAudit({.actor = "server",

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "platform/log.h"
@@ -26,6 +27,9 @@ class RetentionRuns {
   RetentionRuns(Store& store, const Clock& clock, Log& log, Retention retention,
                 OnTrouble on_trouble);
 
+  // Once, before this start leaves anything in the audit log: by a clock that had jumped it would
+  // be taken for the last time that was believed.  Nothing is deleted before that one is kept.
+  absl::Status Start();
   // Takes 100 ms and the step that was begun, or kMostSteps.
   void Tick();
 
@@ -33,6 +37,7 @@ class RetentionRuns {
 
  private:
   bool CheckClock();
+  bool Keep(const KeptClock& clock);
   void SayDoubt(bool first);
   void Begin();
   void Step();
@@ -46,7 +51,8 @@ class RetentionRuns {
   std::deque<Expiry> left_;  // of the run; empty: none is on
   std::int64_t deleted_ = 0;
   bool failed_ = false;
-  std::optional<ClockTrust> trust_;  // none: not asked for yet
+  ClockTrust trust_;
+  std::optional<KeptClock> unkept_;  // found at the start, and not in the store yet
   absl::Duration check_at_ = -absl::InfiniteDuration();
   absl::Duration next_ = -absl::InfiniteDuration();  // when a run begins
 };

@@ -93,6 +93,7 @@ class Server {
     certificate_checked_ = clock_.Monotonic();
     ASSIGN_OR_RETURN(store_, MakeSqliteStore(config_.store, clock_));
     BuildParts();
+    RETURN_IF_ERROR(retention_->Start());  // before there can be strangers to audit
     RETURN_IF_ERROR(StartSessions());
     return door_->Refresh();
   }

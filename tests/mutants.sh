@@ -185,6 +185,9 @@ mutant cut-off-flush-not-mended core/reconcile/apply.cc 'replace_file_test *CutO
   'if (!cut_off) return absl::OkStatus();' 'if (cut_off) return absl::OkStatus();'
 mutant note-before-the-temp-file agent/registry/replace_file.cc 'replace_file_test:registry_faults_test *' \
   'RETURN_IF_ERROR(vfs.SyncFolder(FolderOf(temp)));' ''
+mutant earlier-note-stays agent/registry/replace_file.cc 'replace_file_test *' \
+  'RETURN_IF_ERROR(RemoveDurably(vfs, file.note));
+  RETURN_IF_ERROR(WriteTemp' 'RETURN_IF_ERROR(WriteTemp'
 
 list() {
   local row

@@ -160,12 +160,15 @@ absl::Status ChangedFile(const std::string& path) {
 
 std::string TempOf(const std::string& path) { return absl::StrCat(path, ".dumpwarden-tmp"); }
 
-// The temp file is whole, and has its name, before there is a note of it.
+// The temp file is whole, and has its name, before there is a note of it.  An earlier note, of a
+// write that is over, would be taken for one of this temp file: it goes first, for good.
 absl::Status Prepare(Vfs& vfs, const ReplacedFile& file, const std::string& temp,
                      absl::string_view expected, absl::string_view bytes) {
+  RETURN_IF_ERROR(vfs.MakeFolder(FolderOf(file.note)));  // whoever holds the lock has made it
+  RETURN_IF_ERROR(vfs.SyncFolder(FolderOf(file.path)));  // what that write has left
+  RETURN_IF_ERROR(RemoveDurably(vfs, file.note));
   RETURN_IF_ERROR(WriteTemp(vfs, temp, file.path, bytes));
   RETURN_IF_ERROR(vfs.SyncFolder(FolderOf(temp)));
-  RETURN_IF_ERROR(vfs.MakeFolder(FolderOf(file.note)));  // whoever holds the lock has made it
   return WriteDurably(vfs, file.note, FormatNote(expected, bytes));
 }
 
@@ -207,7 +210,7 @@ absl::Status ReplaceFile(Vfs& vfs, const ReplacedFile& file, absl::string_view e
                                      " may be in ", temp, ": compare the two"));
   }
   status = vfs.SyncFolder(FolderOf(path));
-  if (status.ok()) Forget(vfs, file, temp).IgnoreError();  // a note that stays harms nothing
+  if (status.ok()) Forget(vfs, file, temp).IgnoreError();  // or the next write does it
   return *replaced ? status : ChangedFile(path);
 }
 

@@ -29,7 +29,7 @@ std::string PlaceOfFile(const std::string& file);
 // exchange names (NFS, some FUSE) the file is compared once more and renamed over, so that what
 // comes in between is lost; so is, anywhere, what a program writes to a file that it had open
 // before.  The new file has the mode and owner of the old one.  A kill leaves
-// `path`.dumpwarden-tmp, and until MendFile the note.
+// `path`.dumpwarden-tmp, and until MendFile the note: call that first.
 absl::Status ReplaceFile(Vfs& vfs, const ReplacedFile& file, absl::string_view expected,
                          absl::string_view bytes);
 

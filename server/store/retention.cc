@@ -129,19 +129,34 @@ absl::Status SayDeleted(Database& db, const Expiry& expiry, absl::Time now, cons
   return InsertAudit(db, audit, now).status();
 }
 
-absl::Status UpdateBelievedTime(Database& db, absl::Time now) {
-  ASSIGN_OR_RETURN(Statement update,
-                   db.Prepare("INSERT INTO retention_clock (id, at) VALUES (1, ?) "
-                              "ON CONFLICT (id) DO UPDATE SET at = excluded.at"));
-  return update.Bind(1, absl::ToUnixMicros(now)).Run();
+absl::Status UpdateClock(Database& db, const KeptClock& clock) {
+  ASSIGN_OR_RETURN(
+      Statement update,
+      db.Prepare("INSERT INTO retention_clock (id, at, doubted, doubted_for) "
+                 "VALUES (1, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at, "
+                 "doubted = excluded.doubted, doubted_for = excluded.doubted_for"));
+  update.Bind(1, absl::ToUnixMicros(clock.believed));
+  if (clock.doubted.has_value()) {
+    update.Bind(2, absl::ToUnixMicros(*clock.doubted));
+  } else {
+    update.BindNull(2);
+  }
+  return update.Bind(3, absl::ToInt64Microseconds(clock.doubted_for)).Run();
 }
 
-absl::StatusOr<absl::Time> SelectBelievedTime(Database& db) {
+absl::StatusOr<KeptClock> SelectClock(Database& db) {
   ASSIGN_OR_RETURN(Statement select,
-                   db.Prepare("SELECT COALESCE((SELECT at FROM retention_clock), "
-                              "(SELECT at FROM audit ORDER BY sequence DESC LIMIT 1))"));
+                   db.Prepare("SELECT COALESCE(c.at, (SELECT at FROM audit WHERE "
+                              "action <> 'server.restore' ORDER BY sequence DESC LIMIT 1)), "
+                              "c.doubted, c.doubted_for "
+                              "FROM (SELECT 1) LEFT JOIN retention_clock c"));
   ASSIGN_OR_RETURN(const bool row, select.Step());
-  return row && !select.IsNull(0) ? absl::FromUnixMicros(select.Int(0)) : absl::InfinitePast();
+  KeptClock clock;
+  if (!row || select.IsNull(0)) return clock;
+  clock.believed = absl::FromUnixMicros(select.Int(0));
+  if (!select.IsNull(1)) clock.doubted = absl::FromUnixMicros(select.Int(1));
+  clock.doubted_for = absl::Microseconds(select.Int(2));
+  return clock;
 }
 
 }  // namespace dumpwarden

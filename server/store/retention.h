@@ -26,8 +26,8 @@ absl::Status SayDeleted(Database& db, const Expiry& expiry, absl::Time now, cons
                         const std::string& before = "");
 
 // Of Store.
-absl::Status UpdateBelievedTime(Database& db, absl::Time now);
-absl::StatusOr<absl::Time> SelectBelievedTime(Database& db);
+absl::Status UpdateClock(Database& db, const KeptClock& clock);
+absl::StatusOr<KeptClock> SelectClock(Database& db);
 
 }  // namespace dumpwarden
 

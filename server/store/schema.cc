@@ -215,7 +215,9 @@ BEGIN SELECT RAISE(ABORT, 'the floor of the audit log is never deleted'); END;
 
 CREATE TABLE retention_clock (
   id INTEGER PRIMARY KEY CHECK (id = 1),
-  at INTEGER NOT NULL              -- the last time that was believed
+  at INTEGER NOT NULL,             -- the last time that was believed
+  doubted INTEGER,                 -- what the clock said last; null = it is believed
+  doubted_for INTEGER NOT NULL     -- microseconds that were looked on meanwhile
 ) STRICT;
 
 DROP TRIGGER audit_is_kept;

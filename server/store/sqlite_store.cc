@@ -150,10 +150,10 @@ class SqliteStore : public Store {
     return absl::OkStatus();
   }
 
-  absl::Status BelieveTime(absl::Time now) override {
-    return writer_.Commit([&](Database& db) { return UpdateBelievedTime(db, now); });
+  absl::Status KeepClock(const KeptClock& clock) override {
+    return writer_.Commit([&](Database& db) { return UpdateClock(db, clock); });
   }
-  absl::StatusOr<absl::Time> BelievedTime() override { return readers_.Run(&SelectBelievedTime); }
+  absl::StatusOr<KeptClock> ReadClock() override { return readers_.Run(&SelectClock); }
 
   absl::StatusOr<std::vector<PolicyRow>> PoliciesInForce() override {
     return readers_.Run(&SelectPoliciesInForce);

@@ -143,6 +143,13 @@ struct Expiry {
 // One for each kind that is not kept for ever.
 std::vector<Expiry> ExpiriesOf(const Retention& retention, absl::Time now);
 
+// What is known of the clock, so that one that jumps is seen over a restart.
+struct KeptClock {
+  absl::Time believed = absl::InfinitePast();  // the last time that was
+  std::optional<absl::Time> doubted;           // since then: what it said last
+  absl::Duration doubted_for;                  // while a server ran
+};
+
 class Store {
  public:
   virtual ~Store() = default;
@@ -188,8 +195,7 @@ class Store {
   // that went are not kept anew when a host tells them again.  Audit rows go from the oldest on,
   // without a gap: up to 20,000 are out of sight at once, with a row, and then deleted.
   virtual absl::Status DeleteExpired(Expiry& expiry, absl::Time now) = 0;
-  // The last time that retention went by, so that a clock that jumps is seen over a restart.
-  virtual absl::Status BelieveTime(absl::Time now) = 0;
+  virtual absl::Status KeepClock(const KeptClock& clock) = 0;
 
   // --- Reading: from any thread.
   virtual absl::StatusOr<std::vector<PolicyRow>> PoliciesInForce() = 0;
@@ -210,8 +216,9 @@ class Store {
     ASSIGN_OR_RETURN(AuditPage page, ReadAudit(query));
     return std::move(page.entries);
   }
-  // Of BelieveTime; before the first, of the newest audit row; infinite past when there is none.
-  virtual absl::StatusOr<absl::Time> BelievedTime() = 0;
+  // Before the first KeepClock, the time of the newest audit row that no restore has written is
+  // believed; without any, the infinite past.
+  virtual absl::StatusOr<KeptClock> ReadClock() = 0;
 };
 
 }  // namespace dumpwarden

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "core/catalog/catalog.h"
 #include "core/reconcile/state_digest.h"
@@ -543,9 +544,8 @@ TEST(Agent, EnrolledAnewItComesAsAnotherHostAtOnce) {
   Settle(rig, {Reboot(1, "on")});
   rig.TakeReports();
   const std::string epoch = rig.state->epoch();
-  rig.core->OnEnrolledAnew("second");
   rig.facts.mutable_labels()->insert({"role", "sql"});
-  rig.core->OnFactsChanged(rig.facts);
+  rig.core->OnEnrolledAnew("second", rig.facts);
   EXPECT_EQ(rig.link.disconnects, 1);
   EXPECT_NE(rig.state->epoch(), epoch);
   rig.SendSet({Reboot(2, "off")});
@@ -568,7 +568,7 @@ TEST(Agent, EnrolledAnewItTellsWhatDriftsAsTheNewHosts) {
   ASSERT_THAT(rig.state->ActAs("first", rig.random), IsOk());
   Settle(rig, {{"audit", 1, PolicyYaml("audit", "dump.auto-reboot", "off", "audit")}});
   rig.TakeReports();
-  rig.core->OnEnrolledAnew("second");
+  rig.core->OnEnrolledAnew("second", rig.facts);
   rig.Disconnect();
   rig.Connect();
   const std::vector<v1::Report> reports = rig.TakeReports();
@@ -576,6 +576,33 @@ TEST(Agent, EnrolledAnewItTellsWhatDriftsAsTheNewHosts) {
   ASSERT_EQ(reports[0].events_size(), 1);
   EXPECT_EQ(reports[0].events(0).kind(), kDrifted);
   EXPECT_EQ(reports[0].events(0).new_value(), "on");
+}
+
+// It was held once more against what the labels of the first selected, and written.
+TEST(Agent, EnrolledAnewItActsByTheNewLabelsOnly) {
+  const auto for_sql = [](const std::string& name, const std::string& setting,
+                          const std::string& value, const std::string& mode) {
+    return Document{
+        name, 1,
+        absl::StrReplaceAll(PolicyYaml(name, setting, value, mode),
+                            {{"spec:\n", "spec:\n  selector: { matchLabels: { role: sql } }\n"}})};
+  };
+  AgentRig rig;
+  ASSERT_THAT(rig.state->ActAs("first", rig.random), IsOk());
+  (*rig.facts.mutable_labels())["role"] = "sql";
+  rig.core->OnFactsChanged(rig.facts);
+  Settle(rig, {for_sql("reboot", "dump.auto-reboot", "off", "audit"),
+               for_sql("type", "dump.type", "kernel", "enforce")});
+  ASSERT_EQ(rig.FindingOf("dump.auto-reboot").status(), v1::STATUS_DRIFTED);
+  rig.Disconnect();
+  rig.registry.Set(kCrashKey, "CrashDumpEnabled", DwordValue(1));  // not seen yet
+  (*rig.facts.mutable_labels())["role"] = "web";
+  rig.core->OnEnrolledAnew("second", rig.facts);
+  rig.Connect();
+  const std::vector<v1::Report> reports = rig.TakeReports();
+  ASSERT_THAT(reports, SizeIs(1));
+  EXPECT_EQ(reports[0].events_size(), 0);
+  EXPECT_EQ(rig.Cell("CrashDumpEnabled"), 1u);
 }
 
 TEST(Agent, EnrolledAnewItDialsThoughTheFirstWasTurnedAway) {
@@ -586,7 +613,7 @@ TEST(Agent, EnrolledAnewItDialsThoughTheFirstWasTurnedAway) {
   rig.core->OnMessage(goodbye);
   rig.Disconnect();
   const int dialled = rig.link.connects;
-  rig.core->OnEnrolledAnew("second");
+  rig.core->OnEnrolledAnew("second", rig.facts);
   rig.Pass(absl::Seconds(1));
   EXPECT_EQ(rig.link.connects, dialled + 1);
 }

@@ -57,6 +57,21 @@ class Run : public testing::Test {
     if (!role.empty()) identity.labels["role"] = role;
     ASSERT_THAT(SaveIdentity(*vfs_, File("data"), identity, "key", /*replace=*/true), IsOk());
   }
+  // A policy, named like its role, that only a host of that role gets.
+  static StoredPolicy OnlyFor(const std::string& role, const std::string& mode,
+                              const std::string& settings) {
+    const std::string name = role.substr(0, role.find(','));
+    const std::string yaml =
+        absl::StrCat("apiVersion: dumpwarden/v1\nkind: DumpPolicy\nmetadata: { name: ", name,
+                     " }\nspec:\n  mode: ", mode, "\n  selector: { matchLabels: { role: ", role,
+                     " } }\n  settings: { ", settings, " }\n");
+    return {name, 2, Sha256(yaml), yaml};
+  }
+  void PutPolicies(const std::vector<StoredPolicy>& policies) {
+    auto state = AgentState::Open(File("data/state.db"), *random_);
+    ASSERT_THAT(state, IsOk());
+    ASSERT_THAT((*state)->PutPolicies(policies), IsOk());
+  }
   void Start(const std::string& check_seconds) {
     process_ = std::make_unique<Process>(
         std::vector<std::string>{Program("dumpwarden-agent"), "run", "--data", File("data"),
@@ -102,6 +117,47 @@ TEST_F(Run, EnrolledAnewItGoesOnAsAnotherHost) {
   EXPECT_TRUE(Eventually([&] { return IsWritten(); })) << process_->Err();
   EXPECT_NE((*AgentState::OpenReadOnly(File("data/state.db")))->epoch(), epoch);
   EXPECT_TRUE(process_->Running());
+}
+
+// It was looked at once more with the labels of the old token: what drifted by its policies began
+// the new host's history.
+TEST_F(Run, EnrolledAnewItTellsNothingOfPoliciesForTheOldLabels) {
+  Enrol(kFirst, "sql");
+  PutPolicies({OnlyFor("sql", "audit", "dump.auto-reboot: on"),
+               OnlyFor("web", "enforce", "dump.overwrite: off")});
+  Start("3600");
+  ASSERT_FALSE(absl::StrContains(ReadAll(File("host.reg")), "Overwrite"));
+  Enrol(kSecond, "web");
+  ASSERT_TRUE(Eventually([&] {
+    return absl::StrContains(ReadAll(File("host.reg")), "\"Overwrite\"=dword:00000000");
+  })) << process_->Err();
+  const auto state = AgentState::OpenReadOnly(File("data/state.db"));
+  ASSERT_THAT(state, IsOk());
+  const std::vector<v1::DriftEvent> events = (*state)->Events(100).value();
+  EXPECT_FALSE(events.empty());
+  for (const v1::DriftEvent& event : events) EXPECT_EQ(event.policy(), "web");
+}
+
+// It kept the labels of the old token until somebody mended the file.
+TEST_F(Run, EnrolledAnewItHasTheNewLabelsThoughTheFactsFileCannotBeRead) {
+  WriteAll(File("elsewhere/facts.yaml"), "labels: { site: a }\n");
+  PutPolicies({OnlyFor("sql, site: a", "enforce", "dump.auto-reboot: on")});
+  Start("3600");
+  WriteAll(File("elsewhere/facts.yaml"), "labels: {\n");
+  Enrol(kSecond, "sql");
+  EXPECT_TRUE(Eventually([&] { return IsWritten(); })) << process_->Err();
+  EXPECT_THAT(process_->Err(), HasSubstr("the facts file cannot be used"));
+}
+
+TEST_F(Run, EnrolledAnewItHasTheTokensLabelsAloneWhenTheyDoNotFitTheFiles) {
+  std::string many = "labels: { l0: a";
+  for (int i = 1; i < 32; ++i)  // as many as there may be
+    absl::StrAppend(&many, ", l", i, ": a");
+  WriteAll(File("elsewhere/facts.yaml"), many + " }\n");
+  Enrol(kFirst, "");
+  Start("3600");
+  Enrol(kSecond, "sql");
+  EXPECT_TRUE(Eventually([&] { return IsWritten(); })) << process_->Err();
 }
 
 TEST_F(Run, StatusTellsTheLastErrorOfAnAgentThatWasStopped) {

@@ -178,6 +178,26 @@ TEST_P(StoreRetention, NothingGoesWithoutItsAuditRow) {
   EXPECT_EQ(store().ReadAudit({})->floor, 1u);
 }
 
+TEST_P(StoreRetention, KnowsTheClockOverAPowerCut) {
+  EXPECT_EQ(store().ReadClock()->believed, absl::InfinitePast());
+  ASSERT_THAT(store().RecordAudit(By("somebody")), IsOk());
+  const absl::Time first = absl::FromUnixMicros(absl::ToUnixMicros(clock_.Now()));
+  clock_.Advance(absl::Hours(30));
+  EXPECT_EQ(store().ReadClock()->believed, first);
+  EXPECT_FALSE(store().ReadClock()->doubted.has_value());
+  ASSERT_THAT(store().KeepClock({first, first + absl::Hours(50), absl::Hours(7)}), IsOk());
+  ASSERT_THAT(store().RecordAudit(By("by a wrong clock")), IsOk());
+  const std::unique_ptr<Store> after = bench_->AfterPowerCut();
+  ASSERT_NE(after, nullptr);
+  const KeptClock doubted = after->ReadClock().value();
+  EXPECT_EQ(doubted.believed, first);
+  EXPECT_EQ(doubted.doubted, first + absl::Hours(50));
+  EXPECT_EQ(doubted.doubted_for, absl::Hours(7));
+  ASSERT_THAT(after->KeepClock({first + absl::Hours(1), std::nullopt, {}}), IsOk());
+  EXPECT_EQ(after->ReadClock()->believed, first + absl::Hours(1));
+  EXPECT_FALSE(after->ReadClock()->doubted.has_value());
+}
+
 TEST_P(StoreRetention, WhatWentStaysGoneOverAPowerCut) {
   const HostRow host = NewHost("uuid-1");
   ASSERT_THAT(Keep(With(host, 1, "none", 1, kDrifted)), IsOk());

@@ -9,10 +9,12 @@
 
 #include <filesystem>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "core/reconcile/state_digest.h"
 #include "dumpwarden/v1/session.grpc.pb.h"
+#include "platform/sqlite.h"
 #include "platform/system.h"
 #include "server/identity/authority.h"
 #include "tests/end_to_end/fleet.h"
@@ -183,6 +185,30 @@ TEST(Identity, RefusalsAreCountedInTheAuditWhenTheServerStops) {
     counted += count;
   }
   EXPECT_GE(counted, 3);
+}
+
+// To a clock that is years ahead every host's certificate has expired.  The row that says so of the
+// first was taken for the last time that was believed, and all that is old went.
+TEST(Identity, WhoIsRefusedBeforeTheFirstLookAtTheClockDoesNotVouchForIt) {
+  Server server;
+  const std::string config = server.folder() + "/server.yaml";
+  WriteAll(config, ReadAll(config) + "retention: { tokens-days: 1 }\n");
+  const auto store = Database::Open(server.folder() + "/store.db", Database::Durability::kFull);
+  ASSERT_THAT(store, IsOk());
+  ASSERT_THAT((*store)->Execute("INSERT INTO token VALUES ('old', x'00', '', 1, NULL, NULL);"
+                                "INSERT INTO audit VALUES (NULL, 1, 'an admin', '', "
+                                "'policy.apply', '', '', x'', x'')"),
+              IsOk());
+  server.Start();
+  EXPECT_NE(SessionVerdict(Dial(server, "", "")), grpc::StatusCode::OK);
+  EXPECT_TRUE(Eventually([&] {
+    const std::string audit = server.CtlJson({"audit", "list"}).dump();
+    return absl::StrContains(audit, "handshake.refused") &&
+           absl::StrContains(audit, "retention.held");
+  })) << server.Err();
+  auto kept = (*store)->Prepare("SELECT 1 FROM token WHERE token_id = 'old'");
+  ASSERT_THAT(kept, IsOk());
+  EXPECT_TRUE(kept->Step().value());
 }
 
 TEST(Identity, NoProgramUsesAKeyThatOthersCanRead) {

@@ -66,7 +66,7 @@ TEST_P(SessionFaults, EnrolledAnewItIsTheOldHostOrTheNewOne) {
     const std::string epoch = rig.state->epoch();
     const int connects = rig.link.connects;
     Arm(nth);
-    rig.core->OnEnrolledAnew("new");
+    rig.core->OnEnrolledAnew("new", rig.facts);
     rig.Disconnect();
     rig.Change("AutoReboot", 0);
     const auto wait = [&](absl::Duration time) {

@@ -237,6 +237,18 @@ TEST_F(StoreFaults, LetsGoOfWhatIsOverWithAnAuditRow) {
   }
 }
 
+TEST_F(StoreFaults, KnowsWhatItKnewOfTheClockOrKnowsMore) {
+  LoopOver(CaseOf(
+      [this]() -> Answer {
+        RETURN_IF_ERROR(store_.store->KeepClock({clock_.Now(), clock_.Now(), absl::Hours(1)}));
+        ASSIGN_OR_RETURN(const KeptClock kept, store_.store->ReadClock());
+        return absl::StrCat(absl::FormatTime(kept.believed),
+                            absl::FormatTime(kept.doubted.value_or(absl::InfinitePast())),
+                            absl::FormatDuration(kept.doubted_for));
+      },
+      20, 5, 2));
+}
+
 TEST_F(StoreFaults, ReadsHostsRightOrSaysThatItCannot) {
   LoopOver(CaseOf(
       [this]() -> Answer {

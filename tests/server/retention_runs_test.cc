@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@
 namespace dumpwarden {
 namespace {
 
+using testing::Each;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -33,9 +35,15 @@ class RetentionRunsTest : public testing::Test {
     retention_.drift = absl::Hours(24);
   }
   std::unique_ptr<RetentionRuns> Make() {
-    return std::make_unique<RetentionRuns>(
+    auto runs = std::make_unique<RetentionRuns>(
         *store_, clock_, log_, retention_,
         [this](const std::string& why) { troubles_.push_back(why); });
+    EXPECT_THAT(runs->Start(), IsOk());
+    return runs;
+  }
+  void Say(const std::string& action) {
+    const Audit row{"test", "", action, "x", "", "", ""};
+    ASSERT_THAT(store_->RecordAudit(row).status(), IsOk());
   }
   void Execute(const std::string& sql) { ASSERT_THAT(db_->Execute(sql), IsOk()); }
   std::int64_t Count(const std::string& table) {
@@ -60,6 +68,14 @@ class RetentionRunsTest : public testing::Test {
         ") INSERT INTO drift_event SELECT i, 1, x'65', i, 4, 'dump.type', "
         "1, '', '', '', '', 0, ",
         absl::ToUnixMicros(clock_.Now() - absl::Hours(48)), ", 0, 1 FROM n"));
+  }
+
+  void RunDays(int days);
+  int CountHeld() {
+    int held = 0;
+    const std::vector<v1::AuditEntry> all = store_->ListAudit({}).value();
+    for (const v1::AuditEntry& row : all) held += row.action() == "retention.held" ? 1 : 0;
+    return held;
   }
 
   TempFolder folder_;
@@ -139,6 +155,102 @@ TEST_F(RetentionRunsTest, AClockThatJumpsDeletesNothingAndItIsSaid) {
   EXPECT_EQ(Count("drift_event"), 0) << "it went on for a day, and nobody set it right";
 }
 
+// The row that says so, of that very clock, was the newest when it started next.
+TEST_F(RetentionRunsTest, AFirstRunThatIsHeldIsHeldAfterARestartToo) {
+  AddDrifts(3);
+  Say("policy.apply");
+  clock_.SetWall(clock_.Now() + absl::Hours(24 * 3650));
+  Make()->Tick();
+  EXPECT_EQ(Count("drift_event"), 3);
+  EXPECT_EQ(store_->ListAudit({})->at(0).action(), "retention.held");
+  Make()->Tick();
+  EXPECT_EQ(Count("drift_event"), 3);
+}
+
+// Every host's certificate has expired to such a clock, and that is audited at once.
+TEST_F(RetentionRunsTest, AFirstRunTakesNoTimeFromWhatIsAuditedBeforeIt) {
+  AddDrifts(3);
+  Say("policy.apply");
+  clock_.SetWall(clock_.Now() + absl::Hours(24 * 3650));
+  Say("server.restore");
+  Make();
+  Say("handshake.refused");  // and it is killed before its first look
+  const auto runs = Make();
+  Say("handshake.refused");
+  runs->Tick();
+  EXPECT_EQ(Count("drift_event"), 3);
+  const auto restarted = Make();
+  restarted->Tick();
+  EXPECT_EQ(Count("drift_event"), 3);
+}
+
+TEST_F(RetentionRunsTest, NothingGoesBeforeTheTimeThatIsBelievedIsKept) {
+  AddTokens(1);
+  Say("policy.apply");
+  Execute(
+      "CREATE TRIGGER broken BEFORE INSERT ON retention_clock "
+      "BEGIN SELECT RAISE(ABORT, 'no room'); END");
+  const auto runs = Make();
+  runs->Tick();
+  EXPECT_EQ(Count("token"), 1);
+  EXPECT_THAT(troubles_, Each(HasSubstr("no room")));
+  Execute("DROP TRIGGER broken");
+  clock_.Advance(absl::Minutes(1));
+  runs->Tick();
+  EXPECT_EQ(Count("token"), 0);
+}
+
+// A new server each day, that runs for twenty hours.
+void RetentionRunsTest::RunDays(int days) {
+  for (int day = 0; day < days; ++day) {
+    const auto runs = Make();
+    for (int hour = 0; hour < 20; ++hour) {
+      runs->Tick();
+      clock_.Advance(absl::Hours(1));
+    }
+    clock_.Advance(absl::Hours(4));
+  }
+}
+
+// Its doubt began anew at each start: retention never ran again.
+TEST_F(RetentionRunsTest, DoubtIsOverThoughTheServerIsStartedAnewEachDay) {
+  AddDrifts(3);
+  Say("policy.apply");
+  clock_.Advance(absl::Hours(24 * 7));  // it was off
+  RunDays(1);
+  EXPECT_EQ(Count("drift_event"), 3);
+  RunDays(1);
+  EXPECT_EQ(Count("drift_event"), 0);
+  EXPECT_EQ(CountHeld(), 1) << "once, and not at each start";
+  clock_.Advance(absl::Hours(24 * 7));
+  RunDays(1);
+  EXPECT_EQ(CountHeld(), 2) << "it was believed in between";
+}
+
+// Only the clock itself says how long the server was off.
+TEST_F(RetentionRunsTest, HoursWithoutAServerAreNoneOfTheDoubt) {
+  AddDrifts(3);
+  Say("policy.apply");
+  clock_.Advance(absl::Hours(24 * 7));
+  for (int day = 0; day < 5; ++day) {
+    Make()->Tick();
+    clock_.Advance(absl::Hours(23));
+  }
+  EXPECT_EQ(Count("drift_event"), 3);
+}
+
+TEST_F(RetentionRunsTest, DoubtBeginsAnewWhenTheClockJumpsOverARestart) {
+  AddDrifts(3);
+  Say("policy.apply");
+  clock_.Advance(absl::Hours(24 * 7));
+  RunDays(1);
+  clock_.SetWall(clock_.Now() + absl::Hours(24 * 365));
+  RunDays(1);
+  EXPECT_EQ(Count("drift_event"), 3);
+  RunDays(1);
+  EXPECT_EQ(Count("drift_event"), 0);
+}
+
 TEST_F(RetentionRunsTest, GoesOnWhenTheClockIsSetRight) {
   const auto runs = Make();
   runs->Tick();
@@ -156,7 +268,7 @@ TEST_F(RetentionRunsTest, GoesOnWhenTheClockIsSetRight) {
 
 TEST_F(RetentionRunsTest, WhatIsKeptForEverNeedsNoClock) {
   retention_ = Retention();
-  ASSERT_THAT(store_->BelieveTime(clock_.Now() - absl::Hours(1000)), IsOk());
+  ASSERT_THAT(store_->KeepClock({clock_.Now() - absl::Hours(1000), std::nullopt, {}}), IsOk());
   Make()->Tick();
   EXPECT_EQ(Count("audit"), 0);
 }

@@ -105,6 +105,65 @@ TEST(ReplaceFile, KilledAnywhereWithNobodyElseThereIsOldOrNewAndNothingIsSaid) {
   }
 }
 
+// A disk on which a program is killed when it has written half of a file.
+class TornVfs : public MemoryVfs {
+ public:
+  explicit TornVfs(Faults& faults) : faults_(faults) { UseFaults(faults); }
+  void KillIn(const std::string& path) { torn_ = path; }
+  absl::Status Write(const std::string& path, absl::string_view bytes) override {
+    if (path != torn_) return MemoryVfs::Write(path, bytes);
+    RETURN_IF_ERROR(MemoryVfs::Write(path, bytes.substr(0, bytes.size() / 2)));
+    faults_.FailFrom(1);
+    return absl::InternalError("killed");
+  }
+
+ private:
+  Faults& faults_;
+  std::string torn_;
+};
+
+// The half of a temp file was taken for what another program had written, and put in place.
+TEST(ReplaceFile, ANoteThatCouldNotBeRemovedSaysNothingOfTheNextTempFile) {
+  for (const Then then : kThen) {
+    int stayed = 0;
+    for (int nth = 1;; ++nth) {
+      SCOPED_TRACE(absl::StrCat(static_cast<int>(then), ", call ", nth));
+      Faults faults;
+      TornVfs vfs(faults);
+      vfs.Put(kPath, "old");
+      vfs.AddFolder("/host/FILE.dumpwarden");
+      faults.FailOnce(nth);
+      const absl::Status first = ReplaceFile(vfs, kFile, "old", "ours");
+      const bool fired = faults.fired();
+      faults.Clear();
+      if (first.ok()) {
+        stayed += vfs.Get(kNote).has_value() ? 1 : 0;
+        vfs.KillIn(kTemp);
+        EXPECT_FALSE(ReplaceFile(vfs, kFile, "ours", "newest").ok());
+        faults.Clear();
+        End(vfs, then);
+        std::vector<std::string> said;
+        ASSERT_THAT(MendFile(vfs, kFile, said), IsOk());
+        EXPECT_EQ(vfs.Get(kPath), "ours");
+        EXPECT_THAT(said, IsEmpty());
+      }
+      if (!fired) break;
+    }
+    EXPECT_EQ(stayed, 1);
+  }
+}
+
+// It would be written over what the note speaks of.
+TEST(ReplaceFile, NothingIsWrittenWhileAnEarlierNoteStays) {
+  const auto vfs = HostWith("old");
+  vfs->Put(kNote, "of an earlier write");
+  vfs->Put(kTemp, "of an earlier write");
+  vfs->MakeUnwritable("/host/FILE.dumpwarden");
+  EXPECT_FALSE(ReplaceFile(*vfs, kFile, "old", "ours").ok());
+  EXPECT_EQ(vfs->Get(kPath), "old");
+  EXPECT_EQ(vfs->Get(kTemp), "of an earlier write");
+}
+
 // What a kill between exchange and comparison leaves.
 std::unique_ptr<MemoryVfs> Cut(const std::string& now, const std::string& out) {
   auto vfs = HostWith("old");
