@@ -19,9 +19,11 @@
 namespace dumpwarden {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 // --- Policies
@@ -576,6 +578,20 @@ TEST(Agent, EnrolledAnewItTellsWhatDriftsAsTheNewHosts) {
   ASSERT_EQ(reports[0].events_size(), 1);
   EXPECT_EQ(reports[0].events(0).kind(), kDrifted);
   EXPECT_EQ(reports[0].events(0).new_value(), "on");
+}
+
+// They went without a word.
+TEST(Agent, EnrolledAnewItSaysHowManyEventsAreDropped) {
+  AgentRig rig;
+  ASSERT_THAT(rig.state->ActAs("first", rig.random), IsOk());
+  Settle(rig, {Reboot(1, "on")});
+  rig.Disconnect();
+  rig.core->OnEnrolledAnew("second");
+  EXPECT_THAT(rig.log.lines, Not(Contains(HasSubstr("dropped")))) << "there is none";
+  rig.Change("AutoReboot", 0);
+  ASSERT_THAT(rig.Events(), SizeIs(2));
+  rig.core->OnEnrolledAnew("third");
+  EXPECT_THAT(rig.log.lines, Contains(AllOf(HasSubstr("dropped"), HasSubstr(" 2"))));
 }
 
 TEST(Agent, EnrolledAnewItDialsThoughTheFirstWasTurnedAway) {
