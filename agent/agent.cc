@@ -36,6 +36,14 @@ v1::Facts FactsToSend(v1::Facts facts) {
 
 }  // namespace
 
+void WarnOfDropped(std::size_t events, Log& log) {
+  if (events == 0) return;
+  log.Warning(
+      "this host was enrolled anew; drift events that the server had not acknowledged to the old "
+      "one are dropped",
+      {{"events", absl::StrCat(events)}});
+}
+
 AgentCore::AgentCore(const AgentParts& parts, AgentOptions options)
     : clock_(parts.clock),
       random_(parts.random),
@@ -101,7 +109,7 @@ void AgentCore::OnEnrolledAnew(absl::string_view host_id, v1::Facts facts) {
 }
 
 void AgentCore::BecomeNewHost() {
-  const absl::Status acts = state_.ActAs(new_host_id_, random_);
+  const absl::StatusOr<std::optional<std::size_t>> acts = state_.ActAs(new_host_id_, random_);
   if (!acts.ok()) {
     new_host_.Failed(clock_.Monotonic());
     dial_at_ = retry_at_ = absl::InfiniteDuration();
@@ -109,11 +117,14 @@ void AgentCore::BecomeNewHost() {
     return log_.Error(
         "the state cannot go on as the new host; until it can, nothing is sent or written",
         {{"host", new_host_id_},
-         {"why", std::string(acts.message())},
+         {"why", std::string(acts.status().message())},
          {"next", absl::FormatDuration(next)}});
   }
   new_host_.Succeeded();
-  reconciler_.ForgetDrifts();
+  if (acts->has_value()) {  // not when the enrolment was taken back before the state could follow
+    reconciler_.ForgetDrifts();
+    WarnOfDropped(**acts, log_);
+  }
   reporter_.OnDisconnected();
   parked_ = false;
   reconnect_.SetWindow(kDefaultReconnectWindow);
@@ -225,7 +236,7 @@ void AgentCore::ReportSoon(absl::Duration delay) {
 void AgentCore::SendReport() {
   if (session_ != Session::kLive) return;
   absl::StatusOr<std::optional<v1::Report>> report =
-      reporter_.Next(reconciler_.current(), found_policies_);
+      reporter_.Next(reconciler_.current(), found_policies_, reconciler_.Open());
   if (!report.ok()) {
     report_.Failed(clock_.Monotonic());
     report_at_ = report_.at();
@@ -319,11 +330,12 @@ void AgentCore::OnWelcome(const v1::Welcome& welcome) {
 }
 
 void AgentCore::BeginEpoch() {
-  const absl::Status begun = reporter_.BeginEpoch(random_);
+  const absl::Status begun = reconciler_.BeginEpoch(random_);
   if (!begun.ok()) {
     Complain(begun);
     return HangUp("the server holds reports that this state does not know");
   }
+  reporter_.OnEpochBegun();
   log_.Warning(
       "the server and this host's state know of different reports, so one of the two was "
       "restored from a copy; everything is reported anew");

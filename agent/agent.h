@@ -5,6 +5,7 @@
 #ifndef DUMPWARDEN_AGENT_AGENT_H_
 #define DUMPWARDEN_AGENT_AGENT_H_
 
+#include <cstddef>
 #include <string>
 
 #include "absl/status/status.h"
@@ -46,6 +47,9 @@ struct AgentParts {
   Link& link;
   Log& log;
 };
+
+// Says what AgentState::ActAs dropped.
+void WarnOfDropped(std::size_t events, Log& log);
 
 class AgentCore {
  public:

@@ -36,9 +36,7 @@ void Close(v1::DriftEvent::Kind kind, TrackedSetting& setting, std::uint64_t nex
   v1::DriftEvent event = MakeEvent(kind, setting.finding, next, now);
   event.set_old_value(setting.drifted_value);
   event.set_drift_sequence(setting.drift);
-  setting.drift = 0;
-  setting.drifted_value.clear();
-  setting.correcting = false;
+  setting.ForgetDrift();
   step.events.push_back(std::move(event));
 }
 
@@ -56,9 +54,20 @@ void Open(TrackedSetting& setting, std::uint64_t next, absl::Time now, DriftStep
   v1::DriftEvent event = MakeEvent(v1::DriftEvent::KIND_DRIFTED, finding, next, now);
   event.set_old_value(previous);
   setting.drift = next;
+  setting.start = event;
   setting.drifted_value = finding.configured();
   setting.correcting = false;
   step.events.push_back(std::move(event));
+}
+
+// As it was told; how it began is not known of one that an earlier agent's state has open.
+v1::DriftEvent StartOf(const TrackedSetting& setting, absl::Time now) {
+  if (setting.start.has_value()) return *setting.start;
+  v1::DriftEvent event =
+      MakeEvent(v1::DriftEvent::KIND_DRIFTED, setting.finding, setting.drift, now);
+  event.set_old_value(setting.agreed.value_or(""));
+  event.set_new_value(setting.drifted_value);
+  return event;
 }
 
 // What is known of the setting so far; a row of an earlier agent has no `agreed`.
@@ -111,6 +120,15 @@ DriftStep ObserveDrift(const TrackedSettings& before, const std::vector<v1::Find
     Close(v1::DriftEvent::KIND_RESOLVED, unmanaged, next + step.events.size(), now, step);
   }
   return step;
+}
+
+std::vector<v1::DriftEvent> OpenDrifts(const TrackedSettings& tracked, absl::Time now) {
+  std::vector<v1::DriftEvent> open;
+  for (const auto& [key, setting] : tracked) {
+    if (setting.drift == 0) continue;
+    open.push_back(StartOf(setting, now));
+  }
+  return open;
 }
 
 void MarkCorrecting(TrackedSettings& tracked, const std::set<std::string>& settings) {

@@ -30,6 +30,9 @@ struct DriftStep {
 DriftStep ObserveDrift(const TrackedSettings& before, const std::vector<v1::Finding>& findings,
                        std::uint64_t next, absl::Time now);
 
+// The starts of what is open, for a server that lost them or has them for over.
+std::vector<v1::DriftEvent> OpenDrifts(const TrackedSettings& tracked, absl::Time now);
+
 // `settings` are about to be written: from here on agreement may be our doing.
 void MarkCorrecting(TrackedSettings& tracked, const std::set<std::string>& settings);
 

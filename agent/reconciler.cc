@@ -219,12 +219,20 @@ absl::Status Reconciler::Pass(Cause cause, const Desired& desired, const v1::Fac
   return AfterApply(desired, settings, *applied, facts);
 }
 
-void Reconciler::ForgetDrifts() {
-  for (auto& [key, setting] : tracked_) {
-    setting.drift = 0;
-    setting.drifted_value.clear();
-    setting.correcting = false;
+absl::Status Reconciler::BeginEpoch(Random& random) {
+  return state_.BeginEpoch(random, OpenDrifts(tracked_, clock_.Now()));
+}
+
+std::set<std::uint64_t> Reconciler::Open() const {
+  std::set<std::uint64_t> open;
+  for (const auto& [key, setting] : tracked_) {
+    if (setting.drift != 0) open.insert(setting.drift);
   }
+  return open;
+}
+
+void Reconciler::ForgetDrifts() {
+  for (auto& [key, setting] : tracked_) setting.ForgetDrift();
 }
 
 absl::Duration Reconciler::RetryAt() const {

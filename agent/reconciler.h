@@ -18,6 +18,7 @@
 #include "agent/drift.h"
 #include "agent/state.h"
 #include "core/base/clock.h"
+#include "core/base/random.h"
 #include "core/catalog/catalog.h"
 #include "core/policy/merge.h"
 #include "core/reconcile/apply.h"
@@ -57,8 +58,14 @@ class Reconciler {
   // When what failed is to be tried again, with kChange: monotonic; infinite when nothing did.
   absl::Duration RetryAt() const;
 
+  // An epoch of the state (see there), in which what is open is told again.
+  absl::Status BeginEpoch(Random& random);
+
   // What is open was told of another host: what still drifts at the next Run drifts anew.
   void ForgetDrifts();
+
+  // The numbers of the drifts that are.
+  std::set<std::uint64_t> Open() const;
 
   // What is to be reported.
   const HostState& current() const { return current_; }

@@ -35,11 +35,13 @@ void CutToSize(v1::Report& report) {
 
 }  // namespace
 
-absl::StatusOr<std::uint64_t> Reporter::AddEvents(v1::Report& report) {
+absl::StatusOr<std::uint64_t> Reporter::AddEvents(const std::set<std::uint64_t>& open,
+                                                  v1::Report& report) {
   ASSIGN_OR_RETURN(std::vector<v1::DriftEvent> events, state_.Events(kMaxEventsInReport));
   std::size_t bytes = report.ByteSizeLong();
   std::uint64_t last = 0;
   for (v1::DriftEvent& event : events) {
+    if (open.contains(event.sequence())) event.set_still_open(true);
     bytes += event.ByteSizeLong() + kFieldOverhead;
     if (bytes > kMaxReportBytes) break;
     last = event.sequence();
@@ -51,7 +53,8 @@ absl::StatusOr<std::uint64_t> Reporter::AddEvents(v1::Report& report) {
 }
 
 absl::StatusOr<std::optional<v1::Report>> Reporter::Next(const HostState& current,
-                                                         const std::string& policy_digest) {
+                                                         const std::string& policy_digest,
+                                                         const std::set<std::uint64_t>& open) {
   if (in_flight_.has_value()) return std::optional<v1::Report>();
   const std::optional<HostState>& acknowledged = state_.acknowledged_state();
   const HostState* base = full_ || !acknowledged.has_value() ? nullptr : &*acknowledged;
@@ -63,7 +66,7 @@ absl::StatusOr<std::optional<v1::Report>> Reporter::Next(const HostState& curren
   flight.full = base == nullptr;
   if (base != nullptr) flight.after = *base;
   ApplyReport(report, flight.after);
-  ASSIGN_OR_RETURN(flight.last_event, AddEvents(report));
+  ASSIGN_OR_RETURN(flight.last_event, AddEvents(open, report));
   if (!changed && report.events_size() == 0) return std::optional<v1::Report>();
   ASSIGN_OR_RETURN(flight.sequence, state_.TakeReportSequence(flight.last_event));
   report.set_epoch(state_.epoch());
@@ -83,14 +86,14 @@ bool Reporter::IsAhead(const v1::Ack& ack) const {
 
 bool Reporter::IsAhead(const v1::Welcome& welcome) const {
   if (welcome.epoch() == state_.epoch()) return welcome.sequence() >= state_.next_report();
-  return !welcome.epoch().empty() && state_.acknowledged() != 0;
+  if (state_.acknowledged() == 0) return false;
+  // A server of before Welcome.epoch says none either, but does not always ask for everything.
+  return !welcome.epoch().empty() || welcome.want_full();
 }
 
-absl::Status Reporter::BeginEpoch(Random& random) {
-  RETURN_IF_ERROR(state_.BeginEpoch(random));
+void Reporter::OnEpochBegun() {
   in_flight_.reset();
   full_ = true;
-  return absl::OkStatus();
 }
 
 absl::StatusOr<bool> Reporter::OnAck(const v1::Ack& ack) {

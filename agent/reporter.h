@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -24,18 +25,20 @@ class Reporter {
   Reporter(AgentState& state, const Clock& clock) : state_(state), clock_(clock) {}
 
   // The next report to send; nullopt while one is in flight and when the server knows it all.  Its
-  // number is on disk before it is returned, so a number never stands for two contents.
+  // number is on disk before it is returned, so a number never stands for two contents.  `open`:
+  // the numbers of the drifts that are.
   absl::StatusOr<std::optional<v1::Report>> Next(const HostState& current,
-                                                 const std::string& policy_digest);
+                                                 const std::string& policy_digest,
+                                                 const std::set<std::uint64_t>& open);
   // Does the server hold, in our epoch, a number that we never gave, or not with this content? Then
   // our state was restored, and what we say under used numbers would be lost.
   bool IsAhead(const v1::Ack& ack) const;
   // The same before any number is given in a session, or the server went on to an epoch after ours:
   // reports that are lost on their way use up numbers, and when these had passed the server's
-  // nobody would see it.
+  // nobody would see it.  Or the server, restored from a copy, keeps none that we know to be kept.
   bool IsAhead(const v1::Welcome& welcome) const;
-  // Everything is told again, in a new epoch.
-  absl::Status BeginEpoch(Random& random);
+  // The state began an epoch: everything is told again.
+  void OnEpochBegun();
   // True when it acknowledged the report in flight, which is durable then.
   absl::StatusOr<bool> OnAck(const v1::Ack& ack);
   void WantFull() { full_ = true; }
@@ -50,7 +53,7 @@ class Reporter {
     bool full = false;
     HostState after;  // what the server holds once it has the report
   };
-  absl::StatusOr<std::uint64_t> AddEvents(v1::Report& report);
+  absl::StatusOr<std::uint64_t> AddEvents(const std::set<std::uint64_t>& open, v1::Report& report);
 
   AgentState& state_;
   const Clock& clock_;

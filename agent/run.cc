@@ -278,7 +278,9 @@ absl::Status Service::Run() {
   AgentCore core({clock_, random_, *registry_.registry, *folders_, applier, *state_, *link, log_},
                  {DUMPWARDEN_VERSION, HostName(), config_.check});
   log_.Info("running", {{"host", identity_.host_id}, {"registry", config_.registry}});
-  RETURN_IF_ERROR(state_->ActAs(identity_.host_id, random_));
+  ASSIGN_OR_RETURN(const std::optional<std::size_t> dropped,
+                   state_->ActAs(identity_.host_id, random_));
+  WarnOfDropped(dropped.value_or(0), log_);
   // A kill may have left "connected" there.
   RETURN_IF_ERROR(state_->SetNotConnected(clock_.Now()));
   RETURN_IF_ERROR(core.Start(facts));

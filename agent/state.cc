@@ -11,6 +11,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "agent/event_queue.h"
 #include "core/base/status_macros.h"
 #include "core/reconcile/status.h"
 
@@ -28,7 +29,16 @@ constexpr absl::string_view kSchema = R"sql(
 )sql";
 
 constexpr absl::string_view kAgreed = "ALTER TABLE tracked ADD COLUMN agreed TEXT;";
-constexpr std::array<absl::string_view, 2> kSchemas = {kSchema, kAgreed};
+constexpr absl::string_view kStart = R"sql(
+  ALTER TABLE tracked ADD COLUMN start BLOB;
+  UPDATE tracked SET start = (SELECT event FROM event WHERE sequence = drift);
+)sql";
+constexpr std::array<absl::string_view, 3> kSchemas = {kSchema, kAgreed, kStart};
+
+// Of table tracked in a file of that schema.
+absl::string_view LaterColumns(std::int64_t schema) {
+  return schema < 2 ? "NULL, NULL" : schema < 3 ? "agreed, NULL" : "agreed, start";
+}
 
 constexpr char kEpoch[] = "epoch";
 constexpr char kNextReport[] = "next-report";
@@ -56,45 +66,6 @@ absl::Status Corrupt(absl::string_view what) {
 std::int64_t Signed(std::uint64_t number) { return static_cast<std::int64_t>(number); }
 std::uint64_t Unsigned(std::int64_t number) { return static_cast<std::uint64_t>(number); }
 
-std::string QueueKey(const v1::DriftEvent& event) {
-  return absl::StrCat(ModeWord(event.mode()), " ", event.setting());
-}
-
-std::uint64_t CountOf(const v1::DriftEvent& event) {
-  return event.kind() == v1::DriftEvent::KIND_COMPACTED ? event.count() : 1;
-}
-
-bool Ends(const v1::DriftEvent& end, const v1::DriftEvent& start) {
-  return end.drift_sequence() != 0 && end.drift_sequence() == start.sequence();
-}
-
-// One event for queue[first] .. queue[last-1], all of one setting.
-v1::DriftEvent Fold(const std::vector<v1::DriftEvent>& queue, std::size_t first, std::size_t last) {
-  v1::DriftEvent compacted = queue[last - 1];
-  compacted.set_kind(v1::DriftEvent::KIND_COMPACTED);
-  compacted.set_old_value(queue[first].old_value());
-  compacted.clear_drift_sequence();
-  std::uint64_t count = 0;
-  for (std::size_t i = first; i < last; ++i) count += CountOf(queue[i]);
-  compacted.set_count(count);
-  return compacted;
-}
-
-// A drift whose end were folded would stay open at the server for ever.
-void CompactSetting(std::vector<v1::DriftEvent> queue, std::vector<v1::DriftEvent>& kept) {
-  std::size_t first = 1;
-  if (queue.size() > 1 && Ends(queue[1], queue[0])) first = 2;
-  std::size_t last = queue.size() - 1;
-  if (last > first && Ends(queue[last], queue[last - 1])) --last;
-  for (std::size_t i = 0; i < queue.size(); ++i) {
-    if (i == first && last > first + 1) {
-      kept.push_back(Fold(queue, first, last));
-      i = last;
-    }
-    kept.push_back(std::move(queue[i]));
-  }
-}
-
 // In place of one that cannot be read: its status reads "unknown" until the next pass.
 v1::Finding UnknownFinding(absl::string_view key) {
   v1::Finding finding;
@@ -111,20 +82,6 @@ std::string NotRunYet(const std::string& path) {
 }
 
 }  // namespace
-
-std::vector<v1::DriftEvent> CompactEvents(std::vector<v1::DriftEvent> events, std::uint64_t sent) {
-  std::map<std::string, std::vector<v1::DriftEvent>> by_setting;
-  std::vector<v1::DriftEvent> kept;
-  for (v1::DriftEvent& event : events) {
-    auto& queue = event.sequence() <= sent ? kept : by_setting[QueueKey(event)];
-    queue.push_back(std::move(event));
-  }
-  for (auto& [key, queue] : by_setting) CompactSetting(std::move(queue), kept);
-  std::sort(kept.begin(), kept.end(), [](const v1::DriftEvent& a, const v1::DriftEvent& b) {
-    return a.sequence() < b.sequence();
-  });
-  return kept;
-}
 
 absl::StatusOr<std::unique_ptr<AgentState>> AgentState::Open(const std::string& path,
                                                              Random& random) {
@@ -158,9 +115,15 @@ absl::Status AgentState::MakeEpoch(Random& random) {
   return Put(kEpoch, random.Bytes(16));
 }
 
-absl::Status AgentState::BeginEpoch(Random& random) {
+absl::Status AgentState::BeginEpoch(Random& random, const std::vector<v1::DriftEvent>& open) {
   const std::string epoch = random.Bytes(16);
-  RETURN_IF_ERROR(db_->Transaction([&] { return PutEpoch(epoch); }));
+  RETURN_IF_ERROR(db_->Transaction([&]() -> absl::Status {
+    RETURN_IF_ERROR(PutEpoch(epoch));
+    RETURN_IF_ERROR(
+        db_->Execute("DELETE FROM event WHERE sequence IN (SELECT drift FROM tracked)"));
+    RETURN_IF_ERROR(QueueEvents(open));
+    return CompactQueue();
+  }));
   HaveEpoch(epoch);
   return absl::OkStatus();
 }
@@ -287,7 +250,7 @@ absl::StatusOr<TrackedSettings> AgentState::Tracked() {
   ASSIGN_OR_RETURN(
       Statement statement,
       db_->Prepare(absl::StrCat("SELECT key, finding, drift, drifted_value, correcting, ",
-                                schema_ < 2 ? "NULL" : "agreed", " FROM tracked")));
+                                LaterColumns(schema_), " FROM tracked")));
   TrackedSettings tracked;
   while (true) {
     ASSIGN_OR_RETURN(const bool more, statement.Step());
@@ -299,12 +262,14 @@ absl::StatusOr<TrackedSettings> AgentState::Tracked() {
     setting.drifted_value = statement.Text(3);
     setting.correcting = statement.Int(4) != 0;
     if (!statement.IsNull(5)) setting.agreed = statement.Text(5);
+    if (statement.IsNull(6)) continue;
+    if (!setting.start.emplace().ParseFromString(statement.Blob(6))) setting.start.reset();
   }
 }
 
 absl::Status AgentState::ReplaceTracked(const TrackedSettings& tracked) {
   RETURN_IF_ERROR(db_->Execute("DELETE FROM tracked"));
-  ASSIGN_OR_RETURN(Statement put, db_->Prepare("INSERT INTO tracked VALUES(?, ?, ?, ?, ?, ?)"));
+  ASSIGN_OR_RETURN(Statement put, db_->Prepare("INSERT INTO tracked VALUES(?, ?, ?, ?, ?, ?, ?)"));
   for (const auto& [key, setting] : tracked) {
     put.Bind(1, key).BindBlob(2, setting.finding.SerializeAsString());
     put.Bind(3, Signed(setting.drift)).Bind(4, setting.drifted_value);
@@ -313,6 +278,11 @@ absl::Status AgentState::ReplaceTracked(const TrackedSettings& tracked) {
       put.Bind(6, *setting.agreed);
     } else {
       put.BindNull(6);
+    }
+    if (setting.start.has_value()) {
+      put.BindBlob(7, setting.start->SerializeAsString());
+    } else {
+      put.BindNull(7);
     }
     RETURN_IF_ERROR(put.Run());
   }
@@ -420,21 +390,27 @@ absl::Status AgentState::SetReconnectWindow(absl::Duration window) {
   return PutInt(kWindow, absl::ToInt64Milliseconds(window));
 }
 
-absl::Status AgentState::ActAs(absl::string_view host_id, Random& random) {
+absl::StatusOr<std::optional<std::size_t>> AgentState::ActAs(absl::string_view host_id,
+                                                             Random& random) {
   ASSIGN_OR_RETURN(const std::optional<std::string> before, Get(kHost));
-  if (before == host_id) return absl::OkStatus();
+  if (before == host_id) return std::optional<std::size_t>();
+  if (!before.has_value()) {
+    RETURN_IF_ERROR(Put(kHost, host_id));
+    return std::optional<std::size_t>();
+  }
+  ASSIGN_OR_RETURN(const std::size_t dropped, EventCount());
   const std::string epoch = random.Bytes(16);
   RETURN_IF_ERROR(db_->Transaction([&]() -> absl::Status {
-    if (before.has_value()) {
-      RETURN_IF_ERROR(PutEpoch(epoch));
-      RETURN_IF_ERROR(Forget(kWindow));
-      RETURN_IF_ERROR(db_->Execute(
-          "DELETE FROM event; UPDATE tracked SET drift = 0, drifted_value = '', correcting = 0"));
-    }
+    RETURN_IF_ERROR(PutEpoch(epoch));
+    RETURN_IF_ERROR(Forget(kWindow));
+    RETURN_IF_ERROR(
+        db_->Execute("DELETE FROM event; "
+                     "UPDATE tracked SET drift = 0, drifted_value = '', correcting = 0, "
+                     "start = NULL"));
     return Put(kHost, host_id);
   }));
-  if (before.has_value()) HaveEpoch(epoch);
-  return absl::OkStatus();
+  HaveEpoch(epoch);
+  return std::optional<std::size_t>(dropped);
 }
 
 absl::StatusOr<ConnectionState> AgentState::Connection() {

@@ -49,6 +49,15 @@ struct TrackedSetting {
   bool correcting = false;    // our own write may have happened since
   // Configured when host and policy last agreed.
   std::optional<std::string> agreed{};
+  // That event; nullopt when an earlier agent made it, or it cannot be read.
+  std::optional<v1::DriftEvent> start{};
+
+  void ForgetDrift() {
+    drift = 0;
+    drifted_value.clear();
+    correcting = false;
+    start.reset();
+  }
 };
 using TrackedSettings = std::map<std::string, TrackedSetting>;  // by FindingKey
 
@@ -70,9 +79,10 @@ class AgentState {
   static absl::StatusOr<std::unique_ptr<AgentState>> OpenReadOnly(const std::string& path);
 
   const std::string& epoch() const { return epoch_; }
-  // A new one, after which the server is known to hold nothing: for a state that was restored,
-  // whose report numbers the server has seen with other content.  Queued events keep their numbers.
-  absl::Status BeginEpoch(Random& random);
+  // A new one, after which the server is known to hold nothing: for when this state or the server
+  // was restored, and a number may stand for two contents.  Queued events keep their numbers, and
+  // `open` (see OpenDrifts, drift.h) is queued again, under the numbers that it had.
+  absl::Status BeginEpoch(Random& random, const std::vector<v1::DriftEvent>& open);
 
   absl::StatusOr<std::vector<StoredPolicy>> Policies();  // by name
   absl::StatusOr<std::optional<SeenVersion>> HighestSeen(absl::string_view name);
@@ -86,7 +96,7 @@ class AgentState {
   // A row that cannot be read is STATUS_UNSPECIFIED.
   absl::StatusOr<TrackedSettings> Tracked();
   // Replaces what is tracked and queues `events`, in one transaction.  More
-  // than kMaxQueuedEvents are compacted: see CompactEvents.
+  // than kMaxQueuedEvents are compacted: see event_queue.h.
   absl::Status Record(const TrackedSettings& tracked, const std::vector<v1::DriftEvent>& events);
   std::uint64_t next_event() const { return next_event_; }
 
@@ -114,8 +124,9 @@ class AgentState {
   absl::Status SetReconnectWindow(absl::Duration window);
 
   // Under which identity the state goes on.  With another one than before, what the server said
-  // to the old one (come back rarely, say) no longer holds, and an epoch begins.
-  absl::Status ActAs(absl::string_view host_id, Random& random);
+  // to the old one (come back rarely, say) no longer holds, an epoch begins, and no drift is open:
+  // then the answer is how many events go, which were not acknowledged to the old one.
+  absl::StatusOr<std::optional<std::size_t>> ActAs(absl::string_view host_id, Random& random);
 
   absl::StatusOr<ConnectionState> Connection();
   absl::Status SetConnected(absl::Time at);
@@ -151,11 +162,6 @@ class AgentState {
   std::optional<HostState> acknowledged_state_;
   std::string acknowledged_digest_;
 };
-
-// Events up to `sent` stay as they are: the server may hold them.  Of the rest, per setting and
-// overlay, the first and the last drift stay, each with its end; what is between becomes one
-// COMPACTED event that carries their number and the sequence of the last of them.
-std::vector<v1::DriftEvent> CompactEvents(std::vector<v1::DriftEvent> events, std::uint64_t sent);
 
 }  // namespace dumpwarden
 

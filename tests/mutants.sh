@@ -60,8 +60,8 @@ mutant token-works-twice server/store/hosts.cc 'sqlite_store_test:enrollment_tes
 mutant expired-token-works server/store/hosts.cc 'sqlite_store_test:enrollment_test *' \
   'if (expires <= claim.now) {' 'if (false) {'
 mutant event-kept-twice server/store/reports.cc 'sqlite_store_test *' \
-  'WHERE NOT EXISTS (SELECT 1 FROM drift_event WHERE host_id = ?1 AND sequence = ?3 AND ' \
-  'WHERE NOT EXISTS (SELECT 1 FROM drift_event WHERE host_id = -1 AND sequence = ?3 AND '
+  'WHERE NOT EXISTS (SELECT 1 FROM drift_event s WHERE host_id = ?1 AND sequence = ?3 AND ' \
+  'WHERE NOT EXISTS (SELECT 1 FROM drift_event s WHERE host_id = -1 AND sequence = ?3 AND '
 mutant rate-ignored server/fleet/pacing.cc 'rate_test *' \
   'if (MayGoOn(session.host)) return' 'if (true) return'
 mutant rate-is-new-with-each-session server/fleet/fleet.cc 'rate_test *' \
@@ -114,7 +114,7 @@ mutant audit-retention-without-its-row server/store/audit_retention.cc 'sqlite_s
   'const std::uint64_t last = oldest.back().sequence();
   if (now == absl::InfiniteFuture()) RETURN_IF_ERROR(SayDeleted('
 mutant deleted-drift-comes-back server/store/reports.cc 'sqlite_store_test *' \
-  'if (gone) continue;' 'static_cast<void>(gone);'
+  'if (gone && !open) continue;' 'static_cast<void>(gone);'
 mutant anybody-deletes-audit-rows server/store/schema.cc 'sqlite_store_test *' \
   'WHEN OLD.sequence >= COALESCE((SELECT lowest FROM audit_floor), 0)' 'WHEN 0'
 mutant wire-number-changed proto/dumpwarden/v1/session.proto 'schema_test Versions/*' \
@@ -128,21 +128,36 @@ mutant commits-are-synced-at-checkpoints platform/sqlite.cc \
   '"PRAGMA synchronous=FULL"' '"PRAGMA synchronous=NORMAL"'
 mutant log-of-the-killed-is-not-synced platform/sqlite.cc 'simulation_test DiskTest.*' \
   'if (wal) RETURN_IF_ERROR(SyncLog(connection, path));' 'if (false) RETURN_IF_ERROR(SyncLog(connection, path));'
-mutant compaction-forgets-the-first agent/state.cc 'state_test:offline_test *' \
+mutant compaction-forgets-the-first agent/event_queue.cc 'state_test:offline_test *' \
   'std::size_t first = 1;
   if (queue.size() > 1 && Ends(queue[1], queue[0])) first = 2;' \
   'std::size_t first = 0;'
-mutant compaction-forgets-the-last agent/state.cc 'state_test:offline_test *' \
+mutant compaction-forgets-the-last agent/event_queue.cc 'state_test:offline_test *' \
   'kept.push_back(Fold(queue, first, last));
       i = last;' \
   'kept.push_back(Fold(queue, first, queue.size()));
       break;'
-mutant compaction-forgets-the-count agent/state.cc 'state_test:offline_test *' \
+mutant compaction-forgets-the-count agent/event_queue.cc 'state_test:offline_test *' \
   'count += CountOf(queue[i]);' 'count += CountOf(queue[i]) > 0 ? 1 : 0;'
 mutant queue-without-a-bound agent/state.cc 'state_test:offline_test *' \
   'if (count <= kMaxQueuedEvents) return absl::OkStatus();' 'return absl::OkStatus();'
 mutant restored-server-keeps-what-is-over-open server/fleet/reports.cc 'reports_test *' \
   'hello.acknowledged > stored.sequence;' 'false;'
+mutant restored-server-does-not-hear-what-is-open agent/state.cc 'epochs_test *' \
+  'RETURN_IF_ERROR(QueueEvents(open));' 'static_cast<void>(open);'
+mutant open-drift-is-told-as-any-other agent/reporter.cc 'epochs_test *' \
+  'if (open.contains(event.sequence())) event.set_still_open(true);' ''
+mutant open-drift-stays-over server/store/reports.cc 'sqlite_store_test *' \
+  '"AND (?15 = 0 OR ' '"AND (?15 = ?15 OR '
+mutant server-without-reports-is-not-noticed agent/reporter.cc 'epochs_test *' \
+  'return !welcome.epoch().empty() || welcome.want_full();' \
+  'return !welcome.epoch().empty();'
+mutant enrolment-taken-back-forgets-drifts agent/agent.cc 'session_faults_test *TakenBack*' \
+  'if (acts->has_value()) {  // not' \
+  'reconciler_.ForgetDrifts();
+  if (acts->has_value()) {  // not'
+mutant epoch-comes-back server/store/reports.cc 'sqlite_store_test *' \
+  'if (!known) return Order::kNewEpoch;' 'if (!known || known) return Order::kNewEpoch;'
 mutant restored-server-gives-versions-out-again server/store/backup.cc 'sqlite_store_test *' \
   '"SELECT MAX(?1, COALESCE(MAX(at), 0)), ?2 FROM policy"' '"SELECT ?1, ?2"'
 mutant commit-error-ignored platform/sqlite.cc 'state_faults_test *Acknowledgement*' \

@@ -17,7 +17,7 @@ namespace {
 enum class Order {
   kNext,       // follows the report that it was made from
   kOtherBase,  // follows, and was made from another than the one that is kept
-  kNewEpoch,   // full, of another epoch than the one that is kept
+  kNewEpoch,   // full, of an epoch that begins
   kRepeat,
 };
 
@@ -26,6 +26,25 @@ absl::Status OutOfOrder(const ReportCommit& commit, std::uint64_t stored) {
       "report ", commit.sequence, " of host ", commit.host, " comes after report ", stored,
       " of the same epoch was kept: the host's state went back; a full report of a new epoch is "
       "expected"));
+}
+
+// The epoch is not that of the last report.  One that has drifts here is none that begins: the
+// host's state went back to it, and may not know which of them are over, or open.  When retention
+// let go of them all, they had ended.
+absl::StatusOr<Order> OrderInOtherEpoch(Database& db, const ReportCommit& commit) {
+  const std::string epoch = absl::BytesToHexString(commit.epoch);
+  if (!commit.report.full()) {
+    return absl::AbortedError(absl::StrCat("the report begins a new epoch (", epoch,
+                                           ") with less than everything; a full report is "
+                                           "expected"));
+  }
+  ASSIGN_OR_RETURN(Statement select, db.Prepare("SELECT 1 FROM drift_event "
+                                                "WHERE host_id = ? AND epoch = ? LIMIT 1"));
+  ASSIGN_OR_RETURN(const bool known, select.Bind(1, commit.host).BindBlob(2, commit.epoch).Step());
+  if (!known) return Order::kNewEpoch;
+  return absl::AbortedError(absl::StrCat(
+      "report ", commit.sequence, " of host ", commit.host, " is of an earlier epoch (", epoch,
+      "): the host's state went back; a full report of a new epoch is expected"));
 }
 
 absl::StatusOr<Order> OrderOf(Database& db, const ReportCommit& commit) {
@@ -38,12 +57,7 @@ absl::StatusOr<Order> OrderOf(Database& db, const ReportCommit& commit) {
       commit.sequence > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
     return absl::InvalidArgumentError("a report needs an epoch and a sequence from 1 to 2^63-1");
   }
-  if (select.Blob(0) != commit.epoch) {
-    if (commit.report.full()) return Order::kNewEpoch;
-    return absl::AbortedError(
-        absl::StrCat("the report begins a new epoch (", absl::BytesToHexString(commit.epoch),
-                     ") with less than everything; a full report is expected"));
-  }
+  if (select.Blob(0) != commit.epoch) return OrderInOtherEpoch(db, commit);
   const auto stored = static_cast<std::uint64_t>(select.Int(1));
   if (commit.sequence > stored) {
     const bool same_base = commit.base_epoch == commit.epoch && commit.base_sequence == stored;
@@ -173,20 +187,26 @@ absl::StatusOr<bool> IsTaken(Database& db, const ReportCommit& commit,
 }
 
 // Writes nothing when the very event is kept already, in this epoch or, because a host that begins
-// an epoch tells again what it does not know to be kept, in an earlier one.
+// an epoch tells again what it does not know to be kept, in an earlier one.  A drift that is over
+// there, and open on the host (?15), drifts anew.
 constexpr absl::string_view kInsertEvent =
     "INSERT INTO drift_event (host_id, epoch, sequence, kind, setting, mode, old_value, new_value, "
     "desired, policy, host_time, server_time, drift_sequence, count) "
     "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14 "
-    "WHERE NOT EXISTS (SELECT 1 FROM drift_event WHERE host_id = ?1 AND sequence = ?3 AND "
+    "WHERE NOT EXISTS (SELECT 1 FROM drift_event s WHERE host_id = ?1 AND sequence = ?3 AND "
     "kind = ?4 AND setting = ?5 AND mode = ?6 AND old_value = ?7 AND new_value = ?8 AND "
-    "desired = ?9 AND policy = ?10 AND host_time = ?11 AND drift_sequence = ?13 AND count = ?14)";
+    "desired = ?9 AND policy = ?10 AND host_time = ?11 AND drift_sequence = ?13 AND count = ?14 "
+    "AND (?15 = 0 OR s.epoch = ?2 OR NOT EXISTS (SELECT 1 FROM drift_event x WHERE "
+    "x.host_id = s.host_id AND x.drift_sequence = s.sequence AND x.kind IN (2, 3) AND ";
+constexpr absl::string_view kOfThisStart = " = s.event_id)))";
 
 absl::Status KeepEvents(Database& db, const ReportCommit& commit) {
-  ASSIGN_OR_RETURN(Statement insert, db.Prepare(kInsertEvent));
+  ASSIGN_OR_RETURN(Statement insert,
+                   db.Prepare(absl::StrCat(kInsertEvent, kStartOfEnd, kOfThisStart)));
   for (const v1::DriftEvent& event : commit.report.events()) {
+    const bool open = event.still_open() && event.kind() == v1::DriftEvent::KIND_DRIFTED;
     ASSIGN_OR_RETURN(const bool gone, WasLetGo(db, commit.host, event));
-    if (gone) continue;
+    if (gone && !open) continue;  // it had ended
     insert.Bind(1, commit.host)
         .BindBlob(2, commit.epoch)
         .Bind(3, static_cast<std::int64_t>(event.sequence()))
@@ -200,7 +220,8 @@ absl::Status KeepEvents(Database& db, const ReportCommit& commit) {
         .Bind(11, MicrosOf(event.at()))
         .Bind(12, absl::ToUnixMicros(commit.received))
         .Bind(13, static_cast<std::int64_t>(event.drift_sequence()))
-        .Bind(14, static_cast<std::int64_t>(event.count()));
+        .Bind(14, static_cast<std::int64_t>(event.count()))
+        .Bind(15, std::int64_t{open});
     const absl::Status kept = insert.Run();
     if (kept.ok()) continue;
     if (!absl::IsFailedPrecondition(kept)) return kept;

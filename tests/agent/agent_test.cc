@@ -20,9 +20,11 @@
 namespace dumpwarden {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 // --- Policies
@@ -603,6 +605,20 @@ TEST(Agent, EnrolledAnewItActsByTheNewLabelsOnly) {
   ASSERT_THAT(reports, SizeIs(1));
   EXPECT_EQ(reports[0].events_size(), 0);
   EXPECT_EQ(rig.Cell("CrashDumpEnabled"), 1u);
+}
+
+// They went without a word.
+TEST(Agent, EnrolledAnewItSaysHowManyEventsAreDropped) {
+  AgentRig rig;
+  ASSERT_THAT(rig.state->ActAs("first", rig.random), IsOk());
+  Settle(rig, {Reboot(1, "on")});
+  rig.Disconnect();
+  rig.core->OnEnrolledAnew("second", rig.facts);
+  EXPECT_THAT(rig.log.lines, Not(Contains(HasSubstr("dropped")))) << "there is none";
+  rig.Change("AutoReboot", 0);
+  ASSERT_THAT(rig.Events(), SizeIs(2));
+  rig.core->OnEnrolledAnew("third", rig.facts);
+  EXPECT_THAT(rig.log.lines, Contains(AllOf(HasSubstr("dropped"), HasSubstr(" 2"))));
 }
 
 TEST(Agent, EnrolledAnewItDialsThoughTheFirstWasTurnedAway) {

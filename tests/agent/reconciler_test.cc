@@ -188,7 +188,8 @@ TEST(Agent, AStateOfAnEarlierAgentKnowsWhatLastAgreed) {
   {
     ASSERT_OK_AND_ASSIGN(const auto db,
                          Database::Open(rig.folder.File("state.db"), Database::Durability::kFull));
-    ASSERT_THAT(db->Execute("ALTER TABLE tracked DROP COLUMN agreed; PRAGMA user_version=1"),
+    ASSERT_THAT(db->Execute("ALTER TABLE tracked DROP COLUMN agreed; "
+                            "ALTER TABLE tracked DROP COLUMN start; PRAGMA user_version=1"),
                 IsOk());
   }
   Faults faults;

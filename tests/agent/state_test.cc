@@ -5,10 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "agent/event_queue.h"
 #include "platform/system.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_folder.h"
@@ -63,10 +65,13 @@ TEST_F(State, AnotherIdentityForgetsTheWindowAndBeginsAnEpoch) {
   ASSERT_THAT(state->ActAs("first", *random), IsOk());
   ASSERT_THAT(state->SetReconnectWindow(absl::Minutes(15)), IsOk());
   const std::string epoch = state->epoch();
-  ASSERT_THAT(state->ActAs("first", *random), IsOk());
+  EXPECT_EQ(*state->ActAs("first", *random), std::nullopt) << "nothing changes";
   EXPECT_EQ(*state->ReconnectWindow(absl::Seconds(1)), absl::Minutes(15));
   EXPECT_EQ(state->epoch(), epoch);
-  ASSERT_THAT(state->ActAs("second", *random), IsOk());
+  ASSERT_THAT(state->Record({}, {Event(1, "x"), Event(2, "y")}), IsOk());
+  ASSERT_OK_AND_ASSIGN(const std::optional<std::size_t> dropped, state->ActAs("second", *random));
+  EXPECT_EQ(dropped, 2u);
+  EXPECT_THAT(*state->Events(10), IsEmpty());
   Reopen();
   EXPECT_EQ(*state->ReconnectWindow(absl::Seconds(1)), absl::Seconds(1));
   EXPECT_NE(state->epoch(), epoch);
@@ -123,6 +128,7 @@ constexpr char kFirstSchema[] = R"sql(
   CREATE TABLE event(sequence INTEGER PRIMARY KEY, event BLOB NOT NULL);
   INSERT INTO fact VALUES('epoch', '0123456789abcdef');
   INSERT INTO tracked VALUES('enforce dump.type', '', 7, 'small', 1);
+  INSERT INTO tracked VALUES('enforce dump.file', '', 0, '', 0);
   PRAGMA user_version = 1;
 )sql";
 
@@ -131,10 +137,12 @@ TEST_F(State, OpensAFileOfTheFirstSchema) {
   {
     ASSERT_OK_AND_ASSIGN(const auto db, Database::Open(path, Database::Durability::kFull));
     ASSERT_THAT(db->Execute(kFirstSchema), IsOk());
+    ASSERT_OK_AND_ASSIGN(Statement put, db->Prepare("INSERT INTO event VALUES(7, ?)"));
+    ASSERT_THAT(put.BindBlob(1, Event(7, "dump.type").SerializeAsString()).Run(), IsOk());
   }
   {
     ASSERT_OK_AND_ASSIGN(const auto looked, AgentState::OpenReadOnly(path));
-    EXPECT_THAT(*looked->Tracked(), SizeIs(1)) << "the status command, before the first run";
+    EXPECT_THAT(*looked->Tracked(), SizeIs(2)) << "the status command, before the first run";
   }
   ASSERT_OK_AND_ASSIGN(const auto migrated, AgentState::Open(path, *random));
   EXPECT_EQ(migrated->epoch(), "0123456789abcdef");
@@ -143,6 +151,9 @@ TEST_F(State, OpensAFileOfTheFirstSchema) {
   EXPECT_EQ(setting.drift, 7u);
   EXPECT_EQ(setting.drifted_value, "small");
   EXPECT_EQ(setting.agreed, std::nullopt);
+  ASSERT_TRUE(setting.start.has_value()) << "it is in the queue";
+  EXPECT_EQ(setting.start->old_value(), "old7");
+  EXPECT_FALSE(tracked.at("enforce dump.file").start.has_value());
   setting.agreed = "kernel";
   ASSERT_THAT(migrated->Record(tracked, {}), IsOk());
   EXPECT_EQ(migrated->Tracked()->at("enforce dump.type").agreed, "kernel");
@@ -243,7 +254,7 @@ TEST_F(State, BeginsAnEpochThatKnowsOfNoReport) {
   ASSERT_THAT(state->Record({}, {Event(1, "x")}), IsOk());
   ASSERT_THAT(state->Acknowledge(9, HostState(), 0, absl::FromUnixSeconds(5)), IsOk());
   const std::string before = state->epoch();
-  ASSERT_THAT(state->BeginEpoch(*random), IsOk());
+  ASSERT_THAT(state->BeginEpoch(*random, {}), IsOk());
   const std::string after = state->epoch();
   EXPECT_NE(after, before);
   Reopen();
@@ -251,6 +262,48 @@ TEST_F(State, BeginsAnEpochThatKnowsOfNoReport) {
   EXPECT_EQ(state->acknowledged(), 0u);
   EXPECT_FALSE(state->acknowledged_state().has_value());
   EXPECT_THAT(*state->Events(10), SizeIs(1));
+}
+
+TEST_F(State, BeginsAnEpochWithWhatIsOpenInItsQueueOnce) {
+  TrackedSettings tracked;
+  tracked["enforce y"].drift = 2;
+  tracked["enforce y"].start = Event(2, "y");
+  ASSERT_THAT(state->Record(tracked, {Event(1, "x"), Event(2, "y"), Event(3, "z")}), IsOk());
+  Reopen();
+  const TrackedSetting kept = state->Tracked()->at("enforce y");
+  ASSERT_TRUE(kept.start.has_value());
+  EXPECT_EQ(kept.start->new_value(), "new2");
+  for (const std::uint64_t acknowledged : {std::uint64_t{0}, std::uint64_t{2}}) {
+    ASSERT_THAT(state->Acknowledge(9, HostState(), acknowledged, absl::FromUnixSeconds(5)), IsOk());
+    ASSERT_THAT(state->BeginEpoch(*random, {*kept.start}), IsOk());
+    Reopen();
+    EXPECT_EQ(state->next_event(), 4u);
+    std::vector<std::uint64_t> queued;
+    for (const v1::DriftEvent& event : *state->Events(10)) queued.push_back(event.sequence());
+    if (acknowledged == 0) {
+      EXPECT_THAT(queued, ElementsAre(1, 2, 3));
+    } else {
+      EXPECT_THAT(queued, ElementsAre(2, 3));
+    }
+  }
+}
+
+// A queue that is full when an epoch begins is cut as ever.
+TEST_F(State, BeginsAnEpochWithAQueueThatIsNoLongerThanItMayBe) {
+  ASSERT_THAT(state->Record({}, {Event(1, "y")}), IsOk());
+  ASSERT_OK_AND_ASSIGN(const std::uint64_t report, state->TakeReportSequence(1));
+  ASSERT_THAT(state->Acknowledge(report, HostState(), 1, absl::FromUnixSeconds(5)), IsOk());
+  std::vector<v1::DriftEvent> events;
+  for (std::uint64_t i = 2; i < 2 + kMaxQueuedEvents; ++i) events.push_back(Event(i, "x"));
+  ASSERT_THAT(state->Record({}, events), IsOk());
+  ASSERT_EQ(*state->EventCount(), kMaxQueuedEvents);
+  ASSERT_THAT(state->BeginEpoch(*random, {Event(1, "y")}), IsOk());
+  ASSERT_OK_AND_ASSIGN(const std::vector<v1::DriftEvent> kept, state->Events(10));
+  ASSERT_THAT(kept, SizeIs(4));
+  EXPECT_EQ(kept[0].setting(), "y");
+  EXPECT_EQ(kept[1].new_value(), "new2");
+  EXPECT_EQ(kept[2].count(), kMaxQueuedEvents - 2);
+  EXPECT_EQ(kept[3].new_value(), absl::StrCat("new", kMaxQueuedEvents + 1));
 }
 
 TEST_F(State, KeepsOneBootSnapshot) {

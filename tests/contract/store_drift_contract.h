@@ -186,6 +186,70 @@ TEST_P(StoreContract, EndsNoDriftOfAnEarlierEpochWhileEventsAreOnTheirWay) {
   EXPECT_EQ(store().ListDrift({})->at(0).state(), "corrected");
 }
 
+// A host that begins an epoch says which of the drifts that it tells again are open.  Of one that
+// is over here (the host was set back, and its end is of the life that it left) nobody heard any
+// more.
+TEST_P(StoreContract, KeepsADriftOnceMoreThatIsOverHereAndOpenOnTheHost) {
+  const HostState none = State("none");
+  for (const bool over : {false, true}) {
+    SCOPED_TRACE(over);
+    const HostRow host = NewHost(over ? "uuid-over" : "uuid-open");
+    DriftQuery query;
+    query.host = host.id;
+    ReportCommit old = Commit(host.id, 1, none);
+    AddEvent(old, 1, v1::DriftEvent::KIND_DRIFTED);
+    if (over) AddEvent(old, 2, v1::DriftEvent::KIND_CORRECTED, 1);
+    ASSERT_THAT(Keep(old), IsOk());
+    ReportCommit anew = Commit(host.id, 1, none, nullptr, "epoch-2");
+    AddEvent(anew, 1, v1::DriftEvent::KIND_DRIFTED);
+    anew.report.mutable_events(0)->set_still_open(true);
+    for (const std::uint64_t again : {1, 2}) {  // its Ack was lost
+      anew.sequence = again;
+      ASSERT_THAT(Keep(anew), IsOk());
+      ASSERT_THAT(store().ListDrift(query).value(), SizeIs(over ? 2 : 1));
+      EXPECT_EQ(store().ListDrift(query)->at(0).state(), "drifted");
+      EXPECT_EQ(store().ListDrift(query)->back().state(), over ? "corrected" : "drifted");
+    }
+    ReportCommit end = Commit(host.id, 3, State("kernel"), &none, "epoch-2");
+    AddEvent(end, 2, v1::DriftEvent::KIND_RESOLVED, 1);
+    ASSERT_THAT(Keep(end), IsOk());
+    EXPECT_THAT(store().ListDrift(query).value(), SizeIs(over ? 2 : 1));
+    EXPECT_EQ(store().ListDrift(query)->at(0).state(), "resolved");
+    EXPECT_EQ(store().ListDrift(query)->back().state(), over ? "corrected" : "resolved");
+  }
+}
+
+// A VM went back to before the first Ack of an epoch: taken for one that begins, its drifts were of
+// this epoch again, and what the older state did not know stayed open.
+TEST_P(StoreContract, RefusesAnEpochThatComesBackAndHasDrifts) {
+  const HostRow host = NewHost("uuid-1");
+  const HostRow other = NewHost("uuid-2");
+  ReportCommit old = Commit(host.id, 1, State("none"));
+  AddEvent(old, 1, v1::DriftEvent::KIND_DRIFTED);
+  ASSERT_THAT(Keep(old), IsOk());
+  ReportCommit next = Commit(host.id, 2, State("none"), nullptr, "epoch-2");
+  ASSERT_THAT(Keep(next), IsOk());
+  ReportCommit back = Commit(host.id, 3, State("small"));
+  AddEvent(back, 2, v1::DriftEvent::KIND_DRIFTED);
+  EXPECT_THAT(Keep(back), StatusIs(absl::StatusCode::kAborted, testing::HasSubstr("new epoch")));
+  EXPECT_EQ(store().FindHost("uuid-1")->epoch, "epoch-2");
+  EXPECT_EQ(store().ReadState(host.id)->findings.at(0).configured(), "none");
+  EXPECT_THAT(store().ListDrift({}).value(), SizeIs(1));
+  EXPECT_THAT(Keep(Commit(other.id, 1, State("none"))), IsOk()) << "another host's epoch";
+  ReportCommit begun = Commit(host.id, 3, State("kernel"), nullptr, "epoch-3");
+  EXPECT_THAT(Keep(begun), IsOk());
+  EXPECT_EQ(store().ListDrift({})->at(0).state(), "resolved");
+}
+
+// Nothing of it can be open then: there is nothing that its drifts could be mixed up with.
+TEST_P(StoreContract, TakesAnEpochThatComesBackAndHasNoDrifts) {
+  const HostRow host = NewHost("uuid-1");
+  ASSERT_THAT(Keep(Commit(host.id, 1, State("kernel"))), IsOk());
+  ASSERT_THAT(Keep(Commit(host.id, 2, State("kernel"), nullptr, "epoch-2")), IsOk());
+  EXPECT_THAT(Keep(Commit(host.id, 3, State("kernel"))), IsOk());
+  EXPECT_EQ(store().FindHost("uuid-1")->epoch, "epoch-1");
+}
+
 TEST_P(StoreContract, EndsADriftOfAnEarlierEpochThatARestoredStateKnows) {
   const HostRow host = NewHost("uuid-1");
   ReportCommit old = Commit(host.id, 1, State("none"));

@@ -46,6 +46,20 @@ class StoreRetention : public StoreContract {
   static constexpr auto kCorrected = v1::DriftEvent::KIND_CORRECTED;
 };
 
+// A host that was set back to long ago, and drifts again since.
+TEST_P(StoreRetention, KeepsADriftThatWentAndIsOpenOnTheHost) {
+  const HostRow host = NewHost("uuid-1");
+  ASSERT_THAT(Keep(With(host, 1, "none", 1, kDrifted)), IsOk());
+  ASSERT_THAT(Keep(With(host, 2, "kernel", 2, kCorrected, 1)), IsOk());
+  clock_.Advance(absl::Hours(30));
+  ASSERT_EQ(Expire(absl::Hours(24), absl::InfiniteDuration()).value(), 1);
+  ReportCommit back = With(host, 3, "none", 1, kDrifted, 0, "epoch-2");
+  back.report.mutable_events(0)->set_still_open(true);
+  ASSERT_THAT(Keep(back), IsOk());
+  ASSERT_THAT(store().ListDrift({}).value(), SizeIs(1));
+  EXPECT_EQ(store().ListDrift({})->at(0).state(), "drifted");
+}
+
 TEST_P(StoreRetention, LetsOnlyDriftGoThatEndedLongEnoughAgo) {
   const HostRow host = NewHost("uuid-1");
   ASSERT_THAT(Keep(With(host, 1, "none", 1, kDrifted)), IsOk());

@@ -96,6 +96,35 @@ TEST_P(SessionFaults, EnrolledAnewItIsTheOldHostOrTheNewOne) {
   });
 }
 
+// An enrolment that was taken back before the state could follow cleared the open drifts from
+// memory only: each opened once more, and the first had no end.
+TEST_P(SessionFaults, AnEnrolmentThatIsTakenBackLeavesOneDriftOpen) {
+  Loop(1, [](int nth) {
+    AgentRig rig;
+    EXPECT_THAT(rig.state->ActAs("old", rig.random), IsOk());
+    Settle(rig, {Reboot(1, "on", "audit")});
+    rig.Disconnect();
+    rig.Change("AutoReboot", 0);
+    const std::vector<v1::DriftEvent> drifted = rig.Events();
+    EXPECT_THAT(Kinds(drifted), ElementsAre(kDrifted));
+    const std::string epoch = rig.state->epoch();
+    Arm(nth);
+    rig.core->OnEnrolledAnew("new");
+    const bool failed = StopFailingSqlite() > 0;
+    const bool followed = rig.state->epoch() != epoch;
+    rig.core->OnEnrolledAnew("old");
+    rig.Pass(kSoon);
+    const std::vector<v1::DriftEvent> open = rig.Events();
+    EXPECT_THAT(Kinds(open), ElementsAre(kDrifted));
+    EXPECT_EQ(rig.state->epoch() != epoch, followed);
+    EXPECT_EQ(open[0].sequence() != drifted[0].sequence(), followed);
+    rig.Change("AutoReboot", 1);
+    EXPECT_THAT(Kinds(rig.Events()), ElementsAre(kDrifted, kResolved));
+    EXPECT_EQ(rig.Events().back().drift_sequence(), open[0].sequence());
+    return failed;
+  });
+}
+
 // Policies that were kept, and of which only the status line was not, waited for the full check.
 TEST_P(SessionFaults, HoldsTheHostAgainstPoliciesThatItKept) {
   Loop(3, [](int nth) {

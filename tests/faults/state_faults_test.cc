@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "agent/drift.h"
 #include "agent/state.h"
 #include "tests/faults/sqlite_loop.h"
 #include "tests/support/status_matchers.h"
@@ -131,11 +132,14 @@ TEST_F(StateFaults, GivesANumberOutOnce) {
 }
 
 TEST_F(StateFaults, BeginsAnEpoch) {
-  LoopStatus([](AgentState& state) { return state.BeginEpoch(same_random); });
+  LoopStatus([](AgentState& state) -> absl::Status {
+    ASSIGN_OR_RETURN(const TrackedSettings tracked, state.Tracked());
+    return state.BeginEpoch(same_random, OpenDrifts(tracked, kNow));
+  });
 }
 
 TEST_F(StateFaults, ActsAsAnotherHostAsAWhole) {
-  LoopStatus([](AgentState& state) { return state.ActAs("second", same_random); });
+  LoopStatus([](AgentState& state) { return state.ActAs("second", same_random).status(); });
 }
 
 TEST_F(StateFaults, KeepsItsSmallFacts) {

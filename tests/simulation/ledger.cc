@@ -94,7 +94,10 @@ void Ledger::Check(const std::string& uuid, const EventList& server, const Event
   std::set<std::string> there;
   for (const v1::DriftEvent& event : server) {
     const std::string content = Content(event);
-    if (!there.insert(content).second) return fail("is at the server twice", event);
+    // Over there, and open again on a machine that was set back: it is kept once more.
+    const bool again =
+        event.kind() == v1::DriftEvent::KIND_DRIFTED && (host.restored || host.cloned);
+    if (!there.insert(content).second && !again) return fail("is at the server twice", event);
     if (MadeByServer(event)) {
       const bool reason = host.restored || host.cloned || !host.gone.empty();
       if (reason && event.kind() == v1::DriftEvent::KIND_RESOLVED) continue;
@@ -159,7 +162,6 @@ void Ledger::CheckOpen(const std::string& uuid, const std::vector<std::string>& 
                                " is over and stays open at the server"));
     }
   }
-  if (restored) return;
   for (const std::string& setting : host) {
     if (there.contains(setting)) continue;
     world_.Fail(

@@ -53,9 +53,9 @@ class Ledger {
   // compacted has a first one before it and a last one after it.
   void CheckCount(const std::string& uuid, const EventList& server, std::uint64_t numbered);
 
-  // The server shows as open what is open at the host ("enforce dump.type"); only what went with a
-  // machine that was restored it may not know.  A drift that such a machine does not know ends when
-  // its setting agrees, so it may be open while the setting is `unclear`.
+  // The server shows as open what is open at the host ("enforce dump.type").  A drift that a
+  // machine that was restored does not know ends when its setting agrees, so it may be open while
+  // the setting is `unclear`.
   void CheckOpen(const std::string& uuid, const std::vector<std::string>& server,
                  const std::set<std::string>& host, const std::set<std::string>& unclear);
   // Each drift at the server has ended once, or is one of `open` at its host.

@@ -126,8 +126,16 @@ class AgentRig {
     }
     clock.Advance(end - clock.Monotonic());
   }
+  // What a server says that keeps what it has acknowledged, and nothing after it.
+  v1::Welcome KeepsWhatItAcknowledged() const {
+    v1::Welcome kept;
+    if (state->acknowledged() != 0) kept.set_epoch(state->epoch());
+    kept.set_sequence(state->acknowledged());
+    return kept;
+  }
   // Waits for the dial, accepts, and says Welcome, which speaks of the report that `kept` names.
-  void Connect(bool want_full = false, const v1::Welcome& kept = {}) {
+  void Connect(bool want_full = false) { Connect(want_full, KeepsWhatItAcknowledged()); }
+  void Connect(bool want_full, const v1::Welcome& kept) {
     while (link.connects == dialled) Pass(absl::Seconds(1));
     dialled = link.connects;
     core->OnConnected();
