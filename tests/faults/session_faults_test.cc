@@ -109,10 +109,10 @@ TEST_P(SessionFaults, AnEnrolmentThatIsTakenBackLeavesOneDriftOpen) {
     EXPECT_THAT(Kinds(drifted), ElementsAre(kDrifted));
     const std::string epoch = rig.state->epoch();
     Arm(nth);
-    rig.core->OnEnrolledAnew("new");
+    rig.core->OnEnrolledAnew("new", rig.facts);
     const bool failed = StopFailingSqlite() > 0;
     const bool followed = rig.state->epoch() != epoch;
-    rig.core->OnEnrolledAnew("old");
+    rig.core->OnEnrolledAnew("old", rig.facts);
     rig.Pass(kSoon);
     const std::vector<v1::DriftEvent> open = rig.Events();
     EXPECT_THAT(Kinds(open), ElementsAre(kDrifted));
