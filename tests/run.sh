@@ -20,4 +20,5 @@ started=$SECONDS
 cmake --preset "$PRESET"
 cmake --build --preset "$PRESET" -j2
 echo "configured and built in $((SECONDS - started)) s"
-ctest --preset "$PRESET" -j2 "$@" </dev/null
+# One more than there are processors: many tests wait for a deadline.
+ctest --preset "$PRESET" -j "$(($(nproc) + 1))" "$@" </dev/null

@@ -42,7 +42,7 @@ TrackedSettings Tracked(const std::string& configured, std::uint64_t drift) {
     TrackedSetting& row = tracked[absl::StrCat("enforce ", setting)];
     row.finding.set_setting(setting);
     row.finding.set_configured(configured);
-    row.drift = drift;
+    row.drift = drift++;
     row.drifted_value = configured;
     row.agreed = "kernel";
   }

@@ -224,21 +224,25 @@ void Host::Send(const v1::AgentMessage& message) {
   if (message.has_hello()) {
     claims_.epoch = message.hello().epoch();
     claims_.acknowledged = message.hello().acknowledged();
-    claims_.policies = message.hello().policy_digest();
-    claims_.other_policies = false;
+    ClaimPolicies(message.hello().policy_digest());
   } else if (message.has_report()) {
     if (claims_.epoch != message.report().epoch()) claims_.acknowledged = 0;
     claims_.epoch = message.report().epoch();
     claims_.sequence = std::max(claims_.sequence, message.report().sequence());
   } else if (message.has_check_in()) {
     claims_.acknowledged = message.check_in().sequence();
-    claims_.policies = message.check_in().policy_digest();
-    claims_.other_policies = false;
+    ClaimPolicies(message.check_in().policy_digest());
   }
   network_.SendUp(stream_, message);
   if (!on_send_ || !on_send_()) return;
   power_fails_ = true;
   machine_.faults.Die();
+}
+
+// A set whose keeping failed is tried again, whatever is said meanwhile.
+void Host::ClaimPolicies(const std::string& digest) {
+  claims_.policies = digest;
+  claims_.other_policies = !claims_.offered.empty() && claims_.offered != digest;
 }
 
 void Host::Disconnect() {
@@ -252,6 +256,7 @@ void Host::OnConnected() {
 void Host::OnMessage(v1::ServerMessage message) {
   const bool policies = message.has_policy_set() || message.has_policy_document();
   if (policies) claims_.other_policies = true;
+  if (message.has_policy_set()) claims_.offered = message.policy_set().digest();
   Do(absl::StrCat("message ", static_cast<int>(message.message_case())),
      [&message](AgentCore& core) { core.OnMessage(message); });
   if (policies && core_ != nullptr) {
@@ -401,6 +406,7 @@ std::string Host::PolicyDigest() {
 
 // P7, the agent's side: what it said it knew it knows after the crash.
 void Host::CheckClaims() {
+  claims_.offered.clear();
   CheckVersions(std::exchange(restored_, false));
   const std::string at = absl::StrCat(Name(), ": P7: after a crash the agent ");
   if (claims_.epoch == state_->epoch()) {

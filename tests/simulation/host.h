@@ -83,6 +83,7 @@ class Host final : public Link, public LinkEvents {
   void LoseUnflushed(bool power);
   void ScheduleTick();
   void NoteEvents();
+  void ClaimPolicies(const std::string& digest);
   void CheckClaims();
   void CheckVersions(bool after_restore);
   std::string Name() const;
@@ -112,7 +113,8 @@ class Host final : public Link, public LinkEvents {
     std::uint64_t acknowledged = 0;
     std::uint64_t sequence = 0;
     std::string policies;
-    bool other_policies = false;  // came since
+    bool other_policies = false;  // came since, or could not be kept yet
+    std::string offered{};        // digest of the set that came to this process last
   };
   Claims claims_;
   std::map<std::string, std::uint64_t> versions_;  // highest ever in force
