@@ -122,9 +122,10 @@ TEST(Edges, DriftFollowWaitsForNoServerThatIsSilent) {
   Process follow({Program("dumpctl"), "--config", server.folder() + "/operators/admin/dumpctl.yaml",
                   "drift", "follow", "-o", "json"},
                  temp.File("follow"));
-  host.Set("CrashDumpEnabled", "dword:00000000");
-  ASSERT_TRUE(Eventually([&] { return follow.Out().find("dump.type") != std::string::npos; }))
-      << follow.Err();
+  ASSERT_TRUE(Eventually([&] {
+    host.Set("CrashDumpEnabled", "dword:00000000");  // again: it may not follow yet
+    return follow.Out().find("dump.type") != std::string::npos;
+  })) << follow.Err();
   host.Kill(SIGKILL);
   server.Kill(SIGTERM);
   const int silent = AcceptOne(AddressOf(server));
