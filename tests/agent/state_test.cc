@@ -278,8 +278,9 @@ TEST_F(State, BeginsAnEpochWithWhatIsOpenInItsQueueOnce) {
     ASSERT_THAT(state->BeginEpoch(*random, {*kept.start}), IsOk());
     Reopen();
     EXPECT_EQ(state->next_event(), 4u);
+    ASSERT_OK_AND_ASSIGN(const std::vector<v1::DriftEvent> events, state->Events(10));
     std::vector<std::uint64_t> queued;
-    for (const v1::DriftEvent& event : *state->Events(10)) queued.push_back(event.sequence());
+    for (const v1::DriftEvent& event : events) queued.push_back(event.sequence());
     if (acknowledged == 0) {
       EXPECT_THAT(queued, ElementsAre(1, 2, 3));
     } else {

@@ -421,7 +421,7 @@ TEST_F(Dumpctl, FollowsDriftALineEach) {
 }
 
 TEST_F(Dumpctl, FollowsOnFromItsCursorAfterTheServerRestarted) {
-  for (const std::uint64_t cursor : {1, 2}) {
+  for (const std::uint64_t cursor : {1u, 2u}) {
     admin_.drifts.emplace_back();
     admin_.drifts.back().set_cursor(cursor);
   }

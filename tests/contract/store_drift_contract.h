@@ -203,7 +203,7 @@ TEST_P(StoreContract, KeepsADriftOnceMoreThatIsOverHereAndOpenOnTheHost) {
     ReportCommit anew = Commit(host.id, 1, none, nullptr, "epoch-2");
     AddEvent(anew, 1, v1::DriftEvent::KIND_DRIFTED);
     anew.report.mutable_events(0)->set_still_open(true);
-    for (const std::uint64_t again : {1, 2}) {  // its Ack was lost
+    for (const std::uint64_t again : {1u, 2u}) {  // its Ack was lost
       anew.sequence = again;
       ASSERT_THAT(Keep(anew), IsOk());
       ASSERT_THAT(store().ListDrift(query).value(), SizeIs(over ? 2 : 1));

@@ -75,7 +75,7 @@ TEST(Simulation, WhatWasAcknowledgedSurvivesAPowerCutOfBothMachines) {
 }
 
 TEST(Simulation, AWeekWithoutAServerLosesNothingAndEnforcesEverything) {
-  for (const std::uint64_t seed : {1, 2}) {
+  for (const std::uint64_t seed : {1u, 2u}) {
     Simulation simulation(seed);
     EXPECT_TRUE(simulation.RunAWeekAlone())
         << "seed " << seed << ": " << simulation.world().failure();
