@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/host_command.h"
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "cli/errors.h"
 #include "cli/output.h"
 #include "core/base/status_macros.h"
+#include "core/base/text.h"
 #include "core/reconcile/status.h"
 #include "core/report/findings.h"
 
@@ -172,6 +176,10 @@ absl::StatusOr<int> RunHostRevoke(Invocation& invocation) {
       ->type_name("TEXT");
   invocation.app.add_flag("--dry-run", dry_run, "Check, and change nothing");
   if (const auto code = ParseArguments(invocation)) return *code;
+  if (absl::StripAsciiWhitespace(request.reason()).empty()) {
+    return Misuse(absl::StrCat("--reason ", Quote(request.reason())), "the reason is empty",
+                  "say why; it is kept in the audit log");
+  }
   request.set_dry_run(dry_run);
   ASSIGN_OR_RETURN(const auto client, Connect(invocation));
   ASSIGN_OR_RETURN(const v1::RevokeHostResponse response, client->Do(request));

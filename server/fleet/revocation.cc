@@ -19,8 +19,8 @@ absl::Status CheckReason(absl::string_view reason) {
     return absl::InvalidArgumentError("a reason is missing; it is kept in the audit log");
   }
   if (reason.size() <= kMaxReason) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("the reason has ", reason.size(),
-                                                 " bytes; at most ", kMaxReason, " are kept"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("the reason has ", reason.size(), " bytes; at most ", kMaxReason, " are kept"));
 }
 
 }  // namespace

@@ -55,8 +55,7 @@ TEST_F(Revocation, SaysWhatIsWrongAndADryRunLeavesTheHostIn) {
 }
 
 TEST_F(Revocation, EndsTheSessionAtOnceAndTheMachineComesBackAsAnotherHost) {
-  const Json done =
-      server_.CtlJson({"host", "revoke", "web-01", "--reason", "stolen, case 7741"});
+  const Json done = server_.CtlJson({"host", "revoke", "web-01", "--reason", "stolen, case 7741"});
   ASSERT_EQ(done.size(), 1u) << done;
   EXPECT_EQ(done[0]["id"], id_);
   EXPECT_EQ(done[0]["changed"], true);
@@ -89,15 +88,15 @@ TEST_F(Revocation, EndsTheSessionAtOnceAndTheMachineComesBackAsAnotherHost) {
   host_.Start();
   EXPECT_TRUE(Eventually([&] {
     return absl::StrContains(host_.process().Err(), "this host was revoked; enrol it anew");
-  })) << host_.process().Err() << said;
+  })) << host_.process().Err()
+      << said;
   EXPECT_FALSE(IsConnected(id_));
 
   const Json token = server_.CreateToken();
   WriteAll(host_.File("token"), token["token"].get<std::string>());
-  const Finished anew =
-      host_.Agent({"enroll", "--config", host_.File("agent.yaml"), "--server",
-                   token["address"].get<std::string>(), "--token-file", host_.File("token"),
-                   "--name", "web-01", "--replace"});
+  const Finished anew = host_.Agent({"enroll", "--config", host_.File("agent.yaml"), "--server",
+                                     token["address"].get<std::string>(), "--token-file",
+                                     host_.File("token"), "--name", "web-01", "--replace"});
   ASSERT_EQ(anew.exit_code, 0) << anew.err;
   EXPECT_NE(host_.Id(), id_);
   host_.Kill(SIGTERM);  // it would ask again only after a while

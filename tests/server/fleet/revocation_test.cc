@@ -136,7 +136,8 @@ TEST_F(RevocationTest, ANameIsOfTheHostThatIsInTheFleet) {
   second.uuid = UuidOf(77);
   second.host_key = second.uuid;
   const Audit audit{"test", "", "test", "", "", "", ""};
-  ASSERT_THAT(store_->CreateToken({"t", "d", {}, "", clock_.Now() + absl::Hours(1)}, audit), IsOk());
+  ASSERT_THAT(store_->CreateToken({"t", "d", {}, "", clock_.Now() + absl::Hours(1)}, audit),
+              IsOk());
   ASSERT_THAT(store_->EnrollHost("t", "d", second, clock_.Now(), audit).status(), IsOk());
   EXPECT_EQ(FindHostByText(*store_, "host-1")->uuid, second.uuid);
   EXPECT_EQ(FindHostByText(*store_, first.uuid)->uuid, first.uuid);
@@ -166,9 +167,9 @@ TEST_F(RevocationTest, ARevokedHostIsNoPartOfAConflict) {
   Policies policies(*store_, *fleet_);
   const auto apply = [&](const std::string& name, const std::string& type) {
     v1::ApplyPoliciesRequest request;
-    request.add_policies()->set_yaml(absl::StrCat(
-        "apiVersion: dumpwarden/v1\nkind: DumpPolicy\nmetadata: { name: ", name,
-        " }\nspec: { settings: { dump.type: ", type, " } }\n"));
+    request.add_policies()->set_yaml(
+        absl::StrCat("apiVersion: dumpwarden/v1\nkind: DumpPolicy\nmetadata: { name: ", name,
+                     " }\nspec: { settings: { dump.type: ", type, " } }\n"));
     return policies.Apply(request, kAlice).status();
   };
   ASSERT_THAT(apply("one", "kernel"), IsOk());
