@@ -343,6 +343,9 @@ absl::StatusOr<v1::ListHostsResponse> Client::Do(const v1::ListHostsRequest& req
 absl::StatusOr<v1::GetHostResponse> Client::Do(const v1::GetHostRequest& request) {
   return wire_->Call<>(&v1::Admin::Stub::GetHost, request);
 }
+absl::StatusOr<v1::RevokeHostResponse> Client::Do(const v1::RevokeHostRequest& request) {
+  return wire_->Call<>(&v1::Admin::Stub::RevokeHost, request);
+}
 absl::StatusOr<v1::ExplainHostResponse> Client::Do(const v1::ExplainHostRequest& request) {
   return wire_->Call<>(&v1::Admin::Stub::ExplainHost, request);
 }

@@ -32,6 +32,7 @@ class Client {
   absl::StatusOr<v1::PlanPoliciesResponse> Do(const v1::PlanPoliciesRequest& request);
   absl::StatusOr<v1::ListHostsResponse> Do(const v1::ListHostsRequest& request);
   absl::StatusOr<v1::GetHostResponse> Do(const v1::GetHostRequest& request);
+  absl::StatusOr<v1::RevokeHostResponse> Do(const v1::RevokeHostRequest& request);
   absl::StatusOr<v1::ExplainHostResponse> Do(const v1::ExplainHostRequest& request);
   absl::StatusOr<v1::SummarizeComplianceResponse> Do(const v1::SummarizeComplianceRequest& request);
   absl::StatusOr<v1::ListDriftResponse> Do(const v1::ListDriftRequest& request);

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/host_command.h"
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "cli/errors.h"
 #include "cli/output.h"
 #include "core/base/status_macros.h"
+#include "core/base/text.h"
 #include "core/reconcile/status.h"
 #include "core/report/findings.h"
 
@@ -117,6 +121,16 @@ Table ExplainTable(const v1::ExplainHostResponse& response) {
   return table;
 }
 
+Table RevokedTable(const v1::RevokeHostResponse& response, bool dry_run) {
+  return {
+      {{"name", "NAME"},
+       {"id", "ID"},
+       {"changed", "CHANGED"},
+       {"sessions", "SESSIONS"},
+       {"dry_run", "DRY RUN"}},
+      {{response.name(), response.id(), response.changed(), Number(response.sessions()), dry_run}}};
+}
+
 }  // namespace
 
 absl::StatusOr<int> RunHostList(Invocation& invocation) {
@@ -148,6 +162,38 @@ absl::StatusOr<int> RunHostShow(Invocation& invocation) {
   ASSIGN_OR_RETURN(const auto client, Connect(invocation));
   ASSIGN_OR_RETURN(const v1::GetHostResponse response, client->Do(request));
   invocation.console.out << Render(HostSheet(response), output.format());
+  return kExitDone;
+}
+
+absl::StatusOr<int> RunHostRevoke(Invocation& invocation) {
+  const OutputOption output(invocation.app);
+  v1::RevokeHostRequest request;
+  bool dry_run = false;
+  invocation.app.add_option("HOST", *request.mutable_host(), "Id, or a name that one host has")
+      ->required();
+  invocation.app.add_option("--reason", *request.mutable_reason(), "Why, for the audit log")
+      ->required()
+      ->type_name("TEXT");
+  invocation.app.add_flag("--dry-run", dry_run, "Check, and change nothing");
+  if (const auto code = ParseArguments(invocation)) return *code;
+  if (absl::StripAsciiWhitespace(request.reason()).empty()) {
+    return Misuse(absl::StrCat("--reason ", Quote(request.reason())), "the reason is empty",
+                  "say why; it is kept in the audit log");
+  }
+  request.set_dry_run(dry_run);
+  ASSIGN_OR_RETURN(const auto client, Connect(invocation));
+  ASSIGN_OR_RETURN(const v1::RevokeHostResponse response, client->Do(request));
+  Console& console = invocation.console;
+  if (output.format() != Format::kTable) {
+    console.out << Render(RevokedTable(response, dry_run), output.format());
+  } else {
+    console.out << "host/" << Printable(response.name()) << " " << Printable(response.id())
+                << (response.changed() ? " revoked" : " was revoked before")
+                << (dry_run ? " (dry run)" : "") << "\n";
+  }
+  console.err
+      << "its agent goes on enforcing the policies that it has; to let the machine in again, "
+         "enrol it anew\n";
   return kExitDone;
 }
 

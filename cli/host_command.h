@@ -9,6 +9,7 @@ namespace dumpwarden {
 absl::StatusOr<int> RunHostList(Invocation& invocation);
 absl::StatusOr<int> RunHostShow(Invocation& invocation);
 absl::StatusOr<int> RunHostExplain(Invocation& invocation);
+absl::StatusOr<int> RunHostRevoke(Invocation& invocation);
 
 }  // namespace dumpwarden
 

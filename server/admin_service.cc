@@ -16,6 +16,7 @@
 #include "proto/grpc_status.h"
 #include "server/fleet/compliance.h"
 #include "server/fleet/planning.h"
+#include "server/fleet/revocation.h"
 #include "server/operator_calls.h"
 
 namespace dumpwarden {
@@ -85,6 +86,13 @@ class AdminService final : public v1::Admin::Service {
                            v1::ExplainHostResponse* response) override {
     return Answer(*context, "ExplainHost", *response, [&](const Caller&) {
       return dumpwarden::ExplainHost(parts_.store, parts_.hosts, *request);
+    });
+  }
+  grpc::Status RevokeHost(grpc::ServerContext* context, const v1::RevokeHostRequest* request,
+                          v1::RevokeHostResponse* response) override {
+    return Answer(*context, "RevokeHost", *response, [&](const Caller& caller) {
+      return dumpwarden::RevokeHost(parts_.store, parts_.fleet, *request,
+                                    {caller.id, caller.source});
     });
   }
   grpc::Status SummarizeCompliance(grpc::ServerContext* context,

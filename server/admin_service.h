@@ -9,6 +9,7 @@
 #include "server/authorize.h"
 #include "server/enrollment_service.h"
 #include "server/fleet/drift_feed.h"
+#include "server/fleet/fleet.h"
 #include "server/fleet/hosts.h"
 #include "server/fleet/policies.h"
 #include "server/identity/enrollment.h"
@@ -20,6 +21,7 @@ namespace dumpwarden {
 struct AdminParts {
   Store& store;
   Authorizer& authorizer;
+  Fleet& fleet;
   Policies& policies;
   Hosts& hosts;
   HostEnrollment& enrollment;

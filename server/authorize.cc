@@ -34,6 +34,7 @@ constexpr Permission kPermissions[] = {
     {"dumpwarden.v1.Admin.PlanHosts", Who::kOperator},
     {"dumpwarden.v1.Admin.PlanPolicies", Who::kOperator},
     {"dumpwarden.v1.Admin.ReportCompliance", Who::kOperator},
+    {"dumpwarden.v1.Admin.RevokeHost", Who::kOperator},
     {"dumpwarden.v1.Admin.SummarizeCompliance", Who::kOperator},
     {"dumpwarden.v1.AgentSession.Session", Who::kHost},
     {"dumpwarden.v1.Enrollment.Enroll", Who::kAnybody},

@@ -53,10 +53,11 @@ absl::StatusOr<ServerConfig> Check(Vfs& vfs, Random& random, const std::string& 
 std::string WhatNext(const std::string& folder) {
   return absl::StrCat(
       "Restored in ", folder,
-      ". Tokens that were open are closed. Lost is what happened after the ",
-      "backup: hosts enrolled\nsince must enrol anew, policies applied since must be applied "
-      "again ",
-      "(their numbers are not reissued),\nand drift acknowledged since is not told again.\n\n",
+      ". Tokens that were open are closed. Lost is what happened after the backup: hosts enrolled\n"
+      "since must enrol anew, hosts revoked since be revoked again, and policies applied since be\n"
+      "applied again (their numbers are not reissued); drift that began and ended since is not "
+      "told "
+      "again.\n\n",
       "Next, when the old server is off and names and listeners in server.yaml are this "
       "machine's:\n",
       "  dumpwarden-server serve --config ", folder, "/", kSavedConfig, "\n");

@@ -230,6 +230,7 @@ class Server {
     AdminParts parts{
         .store = *store_,
         .authorizer = *authorizer_,
+        .fleet = *fleet_,
         .policies = *policies_,
         .hosts = *hosts_,
         .enrollment = *enrollment_,

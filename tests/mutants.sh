@@ -20,6 +20,12 @@ mutant ack-before-commit server/fleet/reports.cc 'reports_test *' \
       session->out->Send(AckOf(now, false));' \
   'if (true) {
       session->out->Send(AckOf(now, false));'
+mutant session-outlives-revocation server/fleet/fleet.cc 'revocation_test *' \
+  'Close(*session, v1::Goodbye::REASON_REVOKED, kRevoked);' \
+  ''
+mutant stream-let-in-before-revocation server/fleet/fleet.cc 'revocation_test *' \
+  'revoked_.insert(host);' \
+  ''
 mutant no-read-back core/reconcile/apply.cc 'apply_test *' \
   'RETURN_IF_ERROR(ReadBack(plan));' ''
 mutant backup-after-write core/reconcile/apply.cc 'apply_test *' \

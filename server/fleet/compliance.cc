@@ -33,7 +33,7 @@ struct ChosenHost {
 absl::StatusOr<std::map<HostId, ChosenHost>> Chosen(Store& store, const Hosts& hosts,
                                                     const std::string& selector) {
   ASSIGN_OR_RETURN(const auto wanted, ParseLabelSelector(selector));
-  ASSIGN_OR_RETURN(std::vector<HostRow> rows, store.ListHosts());
+  ASSIGN_OR_RETURN(std::vector<HostRow> rows, HostsInFleet(store));
   std::map<HostId, ChosenHost> chosen;
   for (HostRow& row : rows) {
     if (!wanted.empty()) {

@@ -21,6 +21,7 @@ constexpr absl::Duration kShortestWindow = absl::Seconds(1);
 constexpr absl::Duration kPolicyGrace = absl::Seconds(30);
 constexpr int kMaxStreamsOfAHost = 4;
 constexpr char kTooManyStreams[] = "too many open sessions of this host";
+constexpr char kRevoked[] = "this host was revoked; enrol it anew";
 constexpr char kTooManyOpenings[] = "this host opens sessions faster than it may";
 
 SharedMessage Serialize(const v1::ServerMessage& message) {
@@ -101,7 +102,7 @@ SessionId SessionFleet::OnOpened(const HostRow& host, absl::Time expires, Sessio
 const char* SessionFleet::WhyRefused(const HostRow& host, const HostSlot& slot,
                                      v1::Goodbye::Reason& reason) const {
   reason = v1::Goodbye::REASON_REVOKED;
-  if (host.revoked) return "this host was revoked; enrol it anew";
+  if (host.revoked || revoked_.contains(host.id)) return kRevoked;
   reason = v1::Goodbye::REASON_QUARANTINED;
   if (host.quarantined || slot.quarantined)
     return "two live hosts use this identity; enrol each of them anew";
@@ -111,6 +112,18 @@ const char* SessionFleet::WhyRefused(const HostRow& host, const HostSlot& slot,
   if (draining_) return "the server is going down";
   if (sessions_.size() >= options_.max_sessions) return "the server is full; limits.sessions";
   return nullptr;
+}
+
+std::uint32_t SessionFleet::Revoke(HostId host) {
+  std::lock_guard lock(mutex_);
+  revoked_.insert(host);
+  std::uint32_t ended = 0;
+  for (auto& [id, session] : sessions_) {
+    if (session->host != host || session->phase == SessionPhase::kClosing) continue;
+    Close(*session, v1::Goodbye::REASON_REVOKED, kRevoked);
+    ++ended;
+  }
+  return ended;
 }
 
 void SessionFleet::OnClosed(SessionId id) {

@@ -69,6 +69,9 @@ class Fleet {
   virtual void OnClosed(SessionId session) = 0;
   // Policies in the store changed: push them to everybody.  The number of live sessions.
   virtual std::uint32_t PoliciesChanged() = 0;
+  // The store says that the host is revoked: its streams end, and one that was let in just before
+  // does not last either.  How many streams.
+  virtual std::uint32_t Revoke(HostId host) = 0;
   // Every second or so: probe deadlines, batched liveness, reads that were put off.
   virtual void Tick() = 0;
   virtual bool IsConnected(HostId host) const = 0;

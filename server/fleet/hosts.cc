@@ -21,16 +21,17 @@ namespace {
 
 constexpr absl::string_view kUnknown = "unknown";
 constexpr absl::string_view kQuarantined = "quarantined";
+constexpr absl::string_view kRevoked = "revoked";
 
 absl::Status CheckStateWord(const std::string& word) {
-  if (word.empty() || word == kUnknown || word == kQuarantined ||
+  if (word.empty() || word == kUnknown || word == kQuarantined || word == kRevoked ||
       StatusFromWord(word) != v1::STATUS_UNSPECIFIED) {
     return absl::OkStatus();
   }
   return absl::InvalidArgumentError(
       absl::StrCat("state ", Quote(word),
-                   " is none; accepted are a status (compliant, drifted, ...), unknown "
-                   "and quarantined"));
+                   " is none; accepted are a status (compliant, drifted, ...), unknown, "
+                   "quarantined and revoked"));
 }
 
 const char* StandingWord(PolicyStanding standing) {
@@ -48,6 +49,7 @@ const char* StandingWord(PolicyStanding standing) {
 }  // namespace
 
 std::string StateWord(const HostRow& host, const std::string& doubt) {
+  if (host.revoked) return std::string(kRevoked);
   if (host.quarantined) return std::string(kQuarantined);
   const bool known = host.state != v1::STATUS_UNSPECIFIED && doubt.empty();
   return std::string(known ? StatusWord(host.state) : kUnknown);
@@ -96,13 +98,22 @@ bool HasLabels(const v1::Facts& facts, const std::map<std::string, std::string>&
   });
 }
 
+absl::StatusOr<std::vector<HostRow>> HostsInFleet(Store& store) {
+  ASSIGN_OR_RETURN(std::vector<HostRow> hosts, store.ListHosts());
+  std::erase_if(hosts, [](const HostRow& host) { return host.revoked; });
+  return hosts;
+}
+
 absl::StatusOr<HostRow> FindHostByText(Store& store, const std::string& text) {
   absl::StatusOr<HostRow> by_id = store.FindHost(text);
   if (by_id.ok() || !absl::IsNotFound(by_id.status())) return by_id;
   ASSIGN_OR_RETURN(const std::vector<HostRow> hosts, store.ListHosts());
   std::vector<const HostRow*> named;
-  for (const HostRow& host : hosts) {
-    if (EqualsIgnoreCase(host.name, text)) named.push_back(&host);
+  for (const bool revoked : {false, true}) {
+    for (const HostRow& host : hosts) {
+      if (host.revoked == revoked && EqualsIgnoreCase(host.name, text)) named.push_back(&host);
+    }
+    if (!named.empty()) break;
   }
   if (named.empty()) {
     return absl::NotFoundError(absl::StrCat("no host has the id or name ", Quote(text),
@@ -127,6 +138,7 @@ bool Hosts::IsSilent(const HostRow& host) const {
 }
 
 std::string Hosts::DoubtOf(const HostRow& host) const {
+  if (host.revoked) return "the host was revoked";
   if (host.quarantined) return "two live hosts use this identity";
   if (IsSilent(host)) {
     return absl::StrCat("not heard since ", absl::FormatTime(LastHeard(host), absl::UTCTimeZone()));

@@ -6,6 +6,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -26,10 +27,15 @@ void AddLabels(const HostRow& host, v1::Facts& facts);
 absl::StatusOr<std::map<std::string, std::string>> ParseLabelSelector(absl::string_view text);
 bool HasLabels(const v1::Facts& facts, const std::map<std::string, std::string>& wanted);
 
-// By uuid, or by a name that only one host has: kNotFound, or kAborted naming the ids.
+// All but those that were revoked, which are out of the fleet: nothing is planned, checked or
+// counted for them.
+absl::StatusOr<std::vector<HostRow>> HostsInFleet(Store& store);
+
+// By uuid, or by a name that only one host has (one in the fleet before those that were revoked):
+// kNotFound, or kAborted naming the ids.
 absl::StatusOr<HostRow> FindHostByText(Store& store, const std::string& text);
 
-// A status word, "unknown" or "quarantined"; `doubt` as Hosts::DoubtOf.
+// A status word, "unknown", "quarantined" or "revoked"; `doubt` as Hosts::DoubtOf.
 std::string StateWord(const HostRow& host, const std::string& doubt);
 // With a doubt, the status is unspecified ("unknown"), and the reason says what it was.
 void Doubt(const std::string& doubt, v1::Finding& finding);

@@ -100,7 +100,7 @@ absl::StatusOr<Inputs> ReadInputs(Store& store, const v1::PlanPoliciesRequest& r
     inputs.hosts.push_back(std::move(host));
     return inputs;
   }
-  ASSIGN_OR_RETURN(inputs.hosts, store.ListHosts());
+  ASSIGN_OR_RETURN(inputs.hosts, HostsInFleet(store));
   std::sort(inputs.hosts.begin(), inputs.hosts.end(), [](const HostRow& a, const HostRow& b) {
     return std::tie(a.name, a.uuid) < std::tie(b.name, b.uuid);
   });

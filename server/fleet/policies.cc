@@ -193,7 +193,7 @@ absl::Status Policies::CheckConflicts(const PoliciesByName& before, const Polici
                                       const std::set<std::string>& changed) {
   const std::vector<PolicyInForce> old_list = AsList(before);
   const std::vector<PolicyInForce> new_list = AsList(after);
-  ASSIGN_OR_RETURN(const std::vector<HostRow> hosts, store_.ListHosts());
+  ASSIGN_OR_RETURN(const std::vector<HostRow> hosts, HostsInFleet(store_));
   std::string first;
   std::size_t count = 0;
   for (const HostRow& host : hosts) {

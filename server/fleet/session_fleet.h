@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -106,6 +107,7 @@ class SessionFleet final : public Fleet {
   void OnGarbage(SessionId id, absl::string_view why) override;
   void OnClosed(SessionId id) override;
   std::uint32_t PoliciesChanged() override;
+  std::uint32_t Revoke(HostId host) override;
   void Tick() override;
   bool IsConnected(HostId host) const override { return LastHeard(host).has_value(); }
   std::optional<absl::Time> LastHeard(HostId host) const override;
@@ -182,6 +184,7 @@ class SessionFleet final : public Fleet {
   std::unordered_map<HostId, HostSlot> slots_;
   // Heard, gone (or the store failed), and not yet told to the store: one a host.
   std::map<HostId, HostTouch> departed_;
+  std::unordered_set<HostId> revoked_;  // by this run; the row that a stream brings may be older
   std::unordered_map<HostId, HostSpending> spending_;  // of the last seconds
   std::vector<TurnedAway> refused_;
 };

@@ -148,6 +148,16 @@ absl::Status UpdateQuarantined(Database& db, HostId host) {
   return RequireChange(db, host);
 }
 
+absl::StatusOr<bool> UpdateRevoked(Database& db, HostId host) {
+  ASSIGN_OR_RETURN(Statement select, db.Prepare("SELECT revoked FROM host WHERE host_id = ?"));
+  ASSIGN_OR_RETURN(const bool found, select.Bind(1, host).Step());
+  if (found && select.Int(0) != 0) return false;
+  ASSIGN_OR_RETURN(Statement update, db.Prepare("UPDATE host SET revoked = 1 WHERE host_id = ?"));
+  RETURN_IF_ERROR(update.Bind(1, host).Run());
+  RETURN_IF_ERROR(RequireChange(db, host));
+  return true;
+}
+
 absl::Status UpdateVersion(Database& db, HostId host, const std::string& agent_version) {
   ASSIGN_OR_RETURN(Statement update,
                    db.Prepare("UPDATE host SET agent_version = ?2 WHERE host_id = ?1"));

@@ -18,6 +18,8 @@ absl::StatusOr<std::vector<HostRow>> SelectHosts(Database& db);
 absl::StatusOr<HostRow> SelectHost(Database& db, const std::string& uuid);
 absl::Status UpdateLastSeen(Database& db, const std::vector<HostTouch>& seen);
 absl::Status UpdateQuarantined(Database& db, HostId host);
+// False when it was already.
+absl::StatusOr<bool> UpdateRevoked(Database& db, HostId host);
 absl::Status UpdateVersion(Database& db, HostId host, const std::string& agent_version);
 
 absl::Status InsertToken(Database& db, const TokenRow& token);

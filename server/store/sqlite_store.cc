@@ -107,6 +107,15 @@ class SqliteStore : public Store {
     return CommitAudited(audit, [&](Database& db) { return UpdateQuarantined(db, host); });
   }
 
+  absl::StatusOr<bool> RevokeHost(HostId host, const Audit& audit) override {
+    bool changed = false;
+    RETURN_IF_ERROR(writer_.Commit([&](Database& db) -> absl::Status {
+      ASSIGN_OR_RETURN(changed, UpdateRevoked(db, host));
+      return changed ? InsertAudit(db, audit, clock_.Now()).status() : absl::OkStatus();
+    }));
+    return changed;
+  }
+
   absl::Status SetHostVersion(HostId host, const std::string& agent_version) override {
     return writer_.Commit([&](Database& db) { return UpdateVersion(db, host, agent_version); });
   }

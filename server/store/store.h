@@ -180,6 +180,8 @@ class Store {
                                              absl::Time now, const Audit& audit) = 0;
   virtual absl::StatusOr<std::optional<absl::Time>> NewestTokenExpiry(absl::Time now) = 0;
   virtual absl::Status QuarantineHost(HostId host, const Audit& audit) = 0;
+  // For good.  False, and no audit row, when it was already.
+  virtual absl::StatusOr<bool> RevokeHost(HostId host, const Audit& audit) = 0;
   virtual absl::Status SetHostVersion(HostId host, const std::string& agent_version) = 0;
   // All or none.  Same digest as in force is left alone (changed = false).  version 0 = next.
   // kAborted when a given version is not above every earlier one of that name.  Each policy that

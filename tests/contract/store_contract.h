@@ -175,6 +175,19 @@ TEST_P(StoreContract, RefusesReportsThatGoBack) {
               StatusIs(absl::StatusCode::kNotFound, testing::_));
 }
 
+TEST_P(StoreContract, RevokesAHostForGoodWithOneAuditRow) {
+  const HostRow host = NewHost("uuid-1");
+  NewHost("uuid-2");
+  EXPECT_FALSE(store().FindHost("uuid-1")->revoked);
+  EXPECT_THAT(store().RevokeHost(host.id, By("host.revoke")).value(), true);
+  EXPECT_THAT(store().RevokeHost(host.id, By("host.revoke")).value(), false);
+  EXPECT_TRUE(store().FindHost("uuid-1")->revoked);
+  EXPECT_FALSE(store().FindHost("uuid-2")->revoked);
+  EXPECT_THAT(store().RevokeHost(99, By("host.revoke")).status(),
+              StatusIs(absl::StatusCode::kNotFound, testing::_));
+  EXPECT_THAT(AuditOf("host.revoke"), SizeIs(1));
+}
+
 TEST_P(StoreContract, KeepsFactsLivenessVersionAndQuarantine) {
   const HostRow host = NewHost("uuid-1");
   v1::Facts facts;

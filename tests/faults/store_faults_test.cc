@@ -220,6 +220,7 @@ TEST_F(StoreFaults, WithdrawsAPolicyWithItsAuditRow) {
 
 TEST_F(StoreFaults, NotesWhatElseAnOperatorDid) {
   LoopStatus([](Store& store) { return store.QuarantineHost(1, By("host.quarantine")); });
+  LoopStatus([](Store& store) { return store.RevokeHost(1, By("host.revoke")).status(); });
   LoopStatus([](Store& store) { return store.SetHostVersion(1, "0.2.0"); });
   LoopStatus([](Store& store) { return store.RecordAudit(By("server.start")).status(); });
 }

@@ -21,6 +21,7 @@
 #include "server/fleet/hosts.h"
 #include "server/fleet/planning.h"
 #include "server/fleet/policies.h"
+#include "server/fleet/revocation.h"
 #include "server/identity/authority.h"
 #include "server/identity/enrollment.h"
 #include "server/store/sqlite_store.h"
@@ -73,7 +74,7 @@ class Server {
   }
 
  private:
-  static constexpr int kMethods = 15;
+  static constexpr int kMethods = 16;
   static constexpr std::uint32_t kHosts = 8;
 
   template <typename Request, typename Do>
@@ -137,6 +138,10 @@ class Server {
       case 13:
         return With<v1::ListAuditRequest>(
             bytes, false, [&](const auto& request) { return store_->ListAudit(request).ok(); });
+      case 15:
+        return With<v1::RevokeHostRequest>(bytes, true, [&](const auto& request) {
+          return RevokeHost(*store_, *fleet_, request, kOperator).ok();
+        });
       default:
         return Enroll(bytes);
     }

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/fleet/revocation.h"
+
+#include <cstddef>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "core/base/text.h"
+#include "server/fleet/hosts.h"
+
+namespace dumpwarden {
+namespace {
+
+constexpr std::size_t kMaxReason = 500;
+
+absl::Status CheckReason(absl::string_view reason) {
+  if (absl::StripAsciiWhitespace(reason).empty()) {
+    return absl::InvalidArgumentError("a reason is missing; it is kept in the audit log");
+  }
+  if (reason.size() <= kMaxReason) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("the reason has ", reason.size(), " bytes; at most ", kMaxReason, " are kept"));
+}
+
+}  // namespace
+
+absl::StatusOr<v1::RevokeHostResponse> RevokeHost(Store& store, Fleet& fleet,
+                                                  const v1::RevokeHostRequest& request,
+                                                  const Actor& actor) {
+  RETURN_IF_ERROR(CheckReason(request.reason()));
+  ASSIGN_OR_RETURN(const HostRow host, FindHostByText(store, request.host()));
+  v1::RevokeHostResponse response;
+  response.set_id(host.uuid);
+  response.set_name(host.name);
+  response.set_changed(!host.revoked);
+  if (request.dry_run()) return response;
+  ASSIGN_OR_RETURN(const bool changed,
+                   store.RevokeHost(host.id, {.actor = actor.id,
+                                              .source = actor.source,
+                                              .action = "host.revoke",
+                                              .object = host.uuid,
+                                              .detail = Printable(request.reason()),
+                                              .before = "",
+                                              .after = ""}));
+  response.set_changed(changed);
+  response.set_sessions(fleet.Revoke(host.id));
+  return response;
+}
+
+}  // namespace dumpwarden
