@@ -152,7 +152,8 @@ mutant restored-server-keeps-what-is-over-open server/fleet/reports.cc 'reports_
 mutant restored-server-does-not-hear-what-is-open agent/state.cc 'epochs_test *' \
   'RETURN_IF_ERROR(QueueEvents(open));' 'static_cast<void>(open);'
 mutant open-drift-is-told-as-any-other agent/reporter.cc 'epochs_test *' \
-  'if (open.contains(event.sequence())) event.set_still_open(true);' ''
+  'if (open.contains(event.sequence())) event.set_still_open(true);' \
+  'if (open.contains(event.sequence())) event.set_still_open(false);'
 mutant open-drift-stays-over server/store/reports.cc 'sqlite_store_test *' \
   '"AND (?15 = 0 OR ' '"AND (?15 = ?15 OR '
 mutant server-without-reports-is-not-noticed agent/reporter.cc 'epochs_test *' \
