@@ -202,6 +202,11 @@ std::span<const Command> AllCommands() { return kCommands; }
 
 int RunProgram(const std::vector<std::string>& arguments, Console& console,
                const Environment& environment) {
+  for (const std::string& argument : arguments) {
+    if (Utf8ToUtf16Le(argument).ok()) continue;  // the wire takes nothing else
+    return Misused(console.err, absl::StrCat(Quote(argument), " is not UTF-8"),
+                   "write it in UTF-8; see the terminal's locale");
+  }
   if (!arguments.empty() && AsksForHelp(arguments[0])) {
     console.out << ProgramHelp("");
     return kExitDone;

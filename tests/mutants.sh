@@ -102,7 +102,7 @@ mutant drift-told-after-the-write agent/reconciler.cc 'reconciler_test:agent_tes
   FAILPOINT("agent.drift-recorded");' \
   'tracked_ = step.tracked;'
 mutant unseen-drift-written-back core/reconcile/apply.cc 'reconciler_test *UnderTheLock*' \
-  'if (before_write) RETURN_IF_ERROR(before_write(next));' ''
+  'if (before_write) RETURN_IF_ERROR(before_write(next));' 'static_cast<void>(before_write);'
 mutant unknown-ack-is-believed agent/reporter.cc 'agent_test *' \
   'ack.sequence() == in_flight_->sequence;
   if (ours) {' \

@@ -108,6 +108,20 @@ TEST(Edges, ServersLogIsJsonLinesWhateverStrangersSend) {
   EXPECT_LE(lines, 6) << "a few places of the library, not a line a stranger: " << log;
 }
 
+// protobuf complained on stderr, and the answer was INTERNAL: "the server's log says more".
+TEST(Edges, DumpctlRefusesAnArgumentThatIsNotUtf8) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"host", "show", "web-\xff"},
+        std::vector<std::string>{"host", "revoke", "web-01", "--reason", "\xc3("}}) {
+    std::vector<std::string> argv = {Program("dumpctl")};
+    argv.insert(argv.end(), words.begin(), words.end());
+    const Finished refused = RunProgram(argv);
+    EXPECT_EQ(refused.exit_code, 64) << refused.err;
+    EXPECT_THAT(refused.err, testing::HasSubstr("is not UTF-8"));
+    EXPECT_EQ(refused.err.find("protobuf"), std::string::npos) << refused.err;
+  }
+}
+
 // It waited 20 seconds for whom it had dialled in between: gRPC's own patience.
 TEST(Edges, DriftFollowWaitsForNoServerThatIsSilent) {
   Server server;
