@@ -65,9 +65,8 @@ mutant token-works-twice server/store/hosts.cc 'sqlite_store_test:enrollment_tes
   'if (!select.IsNull(1)) {' 'if (false) {'
 mutant expired-token-works server/store/hosts.cc 'sqlite_store_test:enrollment_test *' \
   'if (expires <= claim.now) {' 'if (false) {'
-mutant event-kept-twice server/store/reports.cc 'sqlite_store_test *' \
-  'WHERE NOT EXISTS (SELECT 1 FROM drift_event s WHERE host_id = ?1 AND sequence = ?3 AND ' \
-  'WHERE NOT EXISTS (SELECT 1 FROM drift_event s WHERE host_id = -1 AND sequence = ?3 AND '
+mutant event-kept-twice server/store/drift_events.cc 'sqlite_store_test *' \
+  'if (kept) continue;' 'static_cast<void>(kept);'
 mutant rate-ignored server/fleet/pacing.cc 'rate_test *' \
   'if (MayGoOn(session.host)) return' 'if (true) return'
 mutant rate-is-new-with-each-session server/fleet/fleet.cc 'rate_test *' \
@@ -119,7 +118,7 @@ mutant audit-retention-without-its-row server/store/audit_retention.cc 'sqlite_s
   RETURN_IF_ERROR(SayDeleted(' \
   'const std::uint64_t last = oldest.back().sequence();
   if (now == absl::InfiniteFuture()) RETURN_IF_ERROR(SayDeleted('
-mutant deleted-drift-comes-back server/store/reports.cc 'sqlite_store_test *' \
+mutant deleted-drift-comes-back server/store/drift_events.cc 'sqlite_store_test *' \
   'if (gone && !open) continue;' 'static_cast<void>(gone);'
 mutant anybody-deletes-audit-rows server/store/schema.cc 'sqlite_store_test *' \
   'WHEN OLD.sequence >= COALESCE((SELECT lowest FROM audit_floor), 0)' 'WHEN 0'
@@ -152,10 +151,16 @@ mutant restored-server-keeps-what-is-over-open server/fleet/reports.cc 'reports_
 mutant restored-server-does-not-hear-what-is-open agent/state.cc 'epochs_test *' \
   'RETURN_IF_ERROR(QueueEvents(open));' 'static_cast<void>(open);'
 mutant open-drift-is-told-as-any-other agent/reporter.cc 'epochs_test *' \
-  'if (open.contains(event.sequence())) event.set_still_open(true);' \
-  'if (open.contains(event.sequence())) event.set_still_open(false);'
-mutant open-drift-stays-over server/store/reports.cc 'sqlite_store_test *' \
-  '"AND (?15 = 0 OR ' '"AND (?15 = ?15 OR '
+  '*report.mutable_open_drifts() = open;' ''
+mutant open-drift-stays-over server/store/drift_events.cc 'sqlite_store_test *' \
+  '?12 AND s.count = ?13 AND (?14 = 0 OR ' '?12 AND s.count = ?13 AND (?14 = ?14 OR '
+mutant second-life-in-no-list server/store/drift_events.cc 'sqlite_store_test *' \
+  'if (IsEnd(event)) RETURN_IF_ERROR(BeginAgain(' 'if (false) RETURN_IF_ERROR(BeginAgain('
+mutant old-drift-of-another-name-stays-open server/store/drift_events.cc 'sqlite_store_test *' \
+  '!drift.newest || !open.contains(' '!open.contains('
+mutant over-drift-of-the-epoch-ends-the-open-one server/store/drift_events.cc 'sqlite_store_test *' \
+  '"e.drift_sequence = n.sequence AND e.kind IN (2, 3))))"' \
+  '"e.drift_sequence = n.sequence AND e.kind IN (9))))"'
 mutant server-without-reports-is-not-noticed agent/reporter.cc 'epochs_test *' \
   'return !welcome.epoch().empty() || welcome.want_full();' \
   'return !welcome.epoch().empty();'

@@ -149,6 +149,17 @@ absl::Status CheckEvents(const v1::Report& report) {
   return absl::OkStatus();
 }
 
+absl::Status CheckOpenDrifts(const v1::OpenDrifts& open) {
+  RETURN_IF_ERROR(
+      AtMost("open_drifts", static_cast<std::size_t>(open.drifts_size()), kMaxFindings));
+  for (const v1::OpenDrifts::Drift& drift : open.drifts()) {
+    RETURN_IF_ERROR(AtMost("open_drifts.sequence", drift.sequence(), kMaxSequence));
+    RETURN_IF_ERROR(Word("open_drifts.setting", drift.setting()));
+    RETURN_IF_ERROR(Known("open_drifts.mode", drift.mode(), v1::Mode_IsValid(drift.mode())));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckVolume(const v1::Facts::Volume& volume) {
   RETURN_IF_ERROR(Word("volumes.path", volume.path()));
   RETURN_IF_ERROR(Word("volumes.kind", volume.kind()));
@@ -199,6 +210,7 @@ absl::Status CheckReport(const v1::Report& report) {
   }
   RETURN_IF_ERROR(CheckFindings(report));
   RETURN_IF_ERROR(CheckEvents(report));
+  RETURN_IF_ERROR(CheckOpenDrifts(report.open_drifts()));
   return CheckObservation(report.observation());
 }
 

@@ -54,7 +54,7 @@ TEST_P(StoreRetention, KeepsADriftThatWentAndIsOpenOnTheHost) {
   clock_.Advance(absl::Hours(30));
   ASSERT_EQ(Expire(absl::Hours(24), absl::InfiniteDuration()).value(), 1);
   ReportCommit back = With(host, 3, "none", 1, kDrifted, 0, "epoch-2");
-  back.report.mutable_events(0)->set_still_open(true);
+  SayOpen(back, {1});
   ASSERT_THAT(Keep(back), IsOk());
   ASSERT_THAT(store().ListDrift({}).value(), SizeIs(1));
   EXPECT_EQ(store().ListDrift({})->at(0).state(), "drifted");
