@@ -36,8 +36,8 @@ class StoreEpochs : public StoreContract {
   HostRow host_;
 };
 
-// Seed 11757 of the simulation: the epoch told an older drift of the setting too, which is over, and
-// that one was taken for the present one.
+// Seed 11757 of the simulation: the epoch told an older drift of the setting too, which is over,
+// and that one was taken for the present one.
 TEST_P(StoreEpochs, LeavesADriftOpenOfWhoseSettingTheEpochHasAnotherThatIsOver) {
   ReportCommit first = Begin("epoch-1");
   AddEvent(first, 4, kDrifted);
