@@ -27,9 +27,9 @@ absl::StatusOr<absl::Duration> LifeOf(std::uint32_t seconds) {
   if (seconds == 0) return kUsualTokenLife;
   const absl::Duration life = absl::Seconds(seconds);
   if (life <= kLongestTokenLife) return life;
-  return absl::InvalidArgumentError(
-      absl::StrCat("a code may live at most 7 days (604800 s), not ", seconds,
-                   " s; make it when the person is about to log in"));
+  return absl::InvalidArgumentError(absl::StrCat("a code may live at most 7 days (604800 s), not ",
+                                                 seconds,
+                                                 " s; make it when the person is about to log in"));
 }
 
 absl::StatusOr<std::vector<std::string>> RolesIn(
@@ -125,19 +125,19 @@ absl::StatusOr<v1::CreateLoginCodeResponse> People::CreateCode(
   ASSIGN_OR_RETURN(*response.mutable_person(), Read(request.name()));
   if (request.dry_run()) {
     if (!response.person().has_revoked()) return response;
-    return absl::FailedPreconditionError(absl::StrCat(
-        request.name(), " was revoked; add them again to let them come back"));
+    return absl::FailedPreconditionError(
+        absl::StrCat(request.name(), " was revoked; add them again to let them come back"));
   }
   NewCode code = MakeCode(request.name(), life);
   RETURN_IF_ERROR(store_.CreateLoginCode(
-      code.row, {.actor = actor.id,
-                 .source = actor.source,
-                 .action = "person.code",
-                 .object = request.name(),
-                 .detail = absl::StrCat("code ", code.row.id, " good for ",
-                                        absl::FormatDuration(life)),
-                 .before = "",
-                 .after = ""}));
+      code.row,
+      {.actor = actor.id,
+       .source = actor.source,
+       .action = "person.code",
+       .object = request.name(),
+       .detail = absl::StrCat("code ", code.row.id, " good for ", absl::FormatDuration(life)),
+       .before = "",
+       .after = ""}));
   *response.mutable_code() = std::move(code.message);
   return response;
 }

@@ -210,8 +210,9 @@ absl::StatusOr<PersonRow> CheckLoginCode(Database& db, const LoginClaim& claim) 
 absl::Status KeepLogin(Database& db, const LoginClaim& claim, const PersonRow& person,
                        const CertificateRow& certificate) {
   ASSIGN_OR_RETURN(const Numbered found, Find(db, person.name));
-  ASSIGN_OR_RETURN(Statement burn,
-                   db.Prepare("UPDATE login_code SET used = ?2 WHERE code_id = ?1 AND used IS NULL"));
+  ASSIGN_OR_RETURN(
+      Statement burn,
+      db.Prepare("UPDATE login_code SET used = ?2 WHERE code_id = ?1 AND used IS NULL"));
   RETURN_IF_ERROR(burn.Bind(1, claim.code_id).Bind(2, absl::ToUnixMicros(claim.now)).Run());
   if (db.Changes() != 1) return RefusedToHolder("the code was used meanwhile");
   ASSIGN_OR_RETURN(
