@@ -54,10 +54,11 @@ absl::StatusOr<std::string> ReadCode(Vfs& vfs, const std::string& file, std::ist
 absl::StatusOr<LoginCode> CheckCode(const std::string& text) {
   absl::StatusOr<LoginCode> code = ParseLoginCode(text);
   if (!code.ok() || code->expires > absl::Now()) return code;
-  return Trouble(absl::StatusCode::kUnauthenticated, "the code is not good any more",
-                 absl::StrCat("it expired on ", absl::FormatTime(code->expires, absl::UTCTimeZone()),
-                              "; if that is in the future, this machine's clock is wrong"),
-                 "ask an admin for another one: dumpctl person code NAME");
+  return Trouble(
+      absl::StatusCode::kUnauthenticated, "the code is not good any more",
+      absl::StrCat("it expired on ", absl::FormatTime(code->expires, absl::UTCTimeZone()),
+                   "; if that is in the future, this machine's clock is wrong"),
+      "ask an admin for another one: dumpctl person code NAME");
 }
 
 bool IsNameCharacter(char c) {
@@ -119,7 +120,8 @@ absl::StatusOr<Place> FindPlace(Vfs& vfs, const Invocation& invocation, const Ho
   if (there == nullptr || IsOf(vfs, *there, root_pin)) return place;
   return Trouble(absl::StatusCode::kAlreadyExists,
                  absl::StrCat("the context ", place.name, " is another server's"),
-                 absl::StrCat(place.file, ": its server is ", there->server, ", and its CA is not "
+                 absl::StrCat(place.file, ": its server is ", there->server,
+                              ", and its CA is not "
                               "the code's"),
                  "give the new one a name with --context");
 }
@@ -220,8 +222,7 @@ struct Done {
 };
 
 absl::StatusOr<Done> LogIn(Vfs& vfs, Place& place, const std::string& server,
-                           const std::string& text, const LoginCode& code,
-                           absl::Duration timeout) {
+                           const std::string& text, const LoginCode& code, absl::Duration timeout) {
   // Before the code is used up: that a key can be kept here.
   RETURN_IF_ERROR(MakeFolders(vfs, place.folder));
   RETURN_IF_ERROR(vfs.CheckPrivateFolder(place.folder));
@@ -274,9 +275,9 @@ absl::StatusOr<int> RunLogin(Invocation& invocation) {
     return Misuse(absl::StrCat("--server ", Quote(server)), address.status().message(),
                   "write it like dw.example:7444");
   }
-  ASSIGN_OR_RETURN(const absl::Duration timeout,
-                   ParseTime("--timeout", invocation.server.timeout,
-                             {absl::Milliseconds(1), absl::Hours(24)}));
+  ASSIGN_OR_RETURN(
+      const absl::Duration timeout,
+      ParseTime("--timeout", invocation.server.timeout, {absl::Milliseconds(1), absl::Hours(24)}));
   const std::unique_ptr<Vfs> vfs = MakeSystemVfs();
   ASSIGN_OR_RETURN(const std::string text, ReadCode(*vfs, code_file, invocation.console.in));
   ASSIGN_OR_RETURN(const LoginCode code, CheckCode(text));

@@ -15,7 +15,8 @@ constexpr std::size_t kMaxPemBytes = 256 * 1024;
 
 absl::Status NotAuthenticated(absl::string_view why) {
   return Trouble(absl::StatusCode::kUnauthenticated, "you cannot prove who you are to the server",
-                 why, "log in with a code from an admin (dumpctl login), or name a good certificate in "
+                 why,
+                 "log in with a code from an admin (dumpctl login), or name a good certificate in "
                  "the context");
 }
 

@@ -86,15 +86,13 @@ void PrintChange(const v1::Person& person, bool changed, bool dry_run, Format fo
                  Console& console) {
   if (format == Format::kTable) {
     console.out << "person/" << Printable(person.name()) << " "
-                << Printable(absl::StrJoin(person.roles(), ","))
-                << (changed ? "" : " (as before)") << (dry_run ? " (dry run)" : "") << "\n";
+                << Printable(absl::StrJoin(person.roles(), ",")) << (changed ? "" : " (as before)")
+                << (dry_run ? " (dry run)" : "") << "\n";
     return;
   }
-  Table table{{{"name", "NAME"},
-               {"roles", "ROLES"},
-               {"changed", "CHANGED"},
-               {"dry_run", "DRY RUN"}},
-              {{person.name(), RolesOf(person), changed, dry_run}}};
+  Table table{
+      {{"name", "NAME"}, {"roles", "ROLES"}, {"changed", "CHANGED"}, {"dry_run", "DRY RUN"}},
+      {{person.name(), RolesOf(person), changed, dry_run}}};
   console.out << Render(table, format);
 }
 

@@ -77,13 +77,13 @@ TEST_P(StorePeople, KeepsAPersonWithRolesAndCertificates) {
 
 TEST_P(StorePeople, T33TakesACodeOnceAndLeavesARowForEveryTry) {
   ASSERT_THAT(Add("bob", {"viewer"}, "c1"), IsOk());
-  EXPECT_THAT(UseCode("c2"), StatusIs(absl::StatusCode::kPermissionDenied,
-                                      testing::HasSubstr("no such code")));
-  EXPECT_THAT(UseCode("c1", "5e", "wrong"), StatusIs(absl::StatusCode::kPermissionDenied,
-                                                     testing::HasSubstr("wrong secret")));
+  EXPECT_THAT(UseCode("c2"),
+              StatusIs(absl::StatusCode::kPermissionDenied, testing::HasSubstr("no such code")));
+  EXPECT_THAT(UseCode("c1", "5e", "wrong"),
+              StatusIs(absl::StatusCode::kPermissionDenied, testing::HasSubstr("wrong secret")));
   ASSERT_THAT(UseCode("c1"), IsOk());
-  EXPECT_THAT(UseCode("c1", "5f"), StatusIs(absl::StatusCode::kPermissionDenied,
-                                            testing::HasSubstr("was used at")));
+  EXPECT_THAT(UseCode("c1", "5f"),
+              StatusIs(absl::StatusCode::kPermissionDenied, testing::HasSubstr("was used at")));
   EXPECT_THAT(AuditOf("person.login"), testing::SizeIs(1));
   EXPECT_THAT(AuditOf("person.login.refused"), testing::SizeIs(3));
   EXPECT_THAT(store().FindPerson("bob")->certificates, testing::SizeIs(1));
@@ -105,8 +105,8 @@ TEST_P(StorePeople, ACodeExpiresAndANewOneReplacesIt) {
   ASSERT_THAT(Add("bob", {"viewer"}, "c1"), IsOk());
   EXPECT_EQ(store().NewestTokenExpiry(clock_.Now()).value(), clock_.Now() + absl::Hours(1));
   ASSERT_THAT(store().CreateLoginCode(Code("bob", "c2"), By("person.code")), IsOk());
-  EXPECT_THAT(UseCode("c1"), StatusIs(absl::StatusCode::kPermissionDenied,
-                                      testing::HasSubstr("no such code")));
+  EXPECT_THAT(UseCode("c1"),
+              StatusIs(absl::StatusCode::kPermissionDenied, testing::HasSubstr("no such code")));
   clock_.Advance(absl::Hours(1));
   EXPECT_EQ(store().NewestTokenExpiry(clock_.Now()).value(), std::nullopt);
   EXPECT_THAT(UseCode("c2"),

@@ -102,8 +102,8 @@ TEST_F(PeopleTest, GivesACertificateForThirtyDaysWithNothingOfTheRequestButItsKe
   EXPECT_EQ(*CertificateKeyDer(*leaf), *PublicKeyDer(*key));
   ASSERT_OK_AND_ASSIGN(const CertificateSummary summary, Summarize(*leaf));
   EXPECT_EQ(summary.spiffe_id, "spiffe://corp.example/operator/alice@corp.example");
-  EXPECT_EQ(summary.not_after, absl::FromUnixSeconds(absl::ToUnixSeconds(
-                                   clock_.Now() + absl::Hours(30 * 24))));
+  EXPECT_EQ(summary.not_after,
+            absl::FromUnixSeconds(absl::ToUnixSeconds(clock_.Now() + absl::Hours(30 * 24))));
   ASSERT_OK_AND_ASSIGN(const PersonRow row, store_->FindPerson("alice@corp.example"));
   ASSERT_THAT(row.certificates, testing::SizeIs(1));
   EXPECT_EQ(row.certificates[0].serial, summary.serial);
@@ -132,8 +132,9 @@ TEST_F(PeopleTest, T33TellsAStrangerTheSameWhateverIsWrong) {
   unknown[6] = unknown[6] == 'a' ? 'b' : 'a';
   std::string token = good;
   token.replace(0, 4, "dwt1");
-  const std::string codes[] = {"rubbish", WithWrongSecret(used), WithWrongSecret(expired),
-                               WithWrongSecret(good), unknown, token};
+  const std::string codes[] = {
+      "rubbish", WithWrongSecret(used), WithWrongSecret(expired), WithWrongSecret(good), unknown,
+      token};
   for (std::size_t i = 0; i < std::size(codes); ++i) {
     EXPECT_EQ(Login(codes[i], absl::StrCat("ipv4:192.0.2.", i, ":1")).status(),
               absl::PermissionDeniedError("the code is not valid here: unknown, used or expired"))
@@ -160,8 +161,7 @@ TEST_F(PeopleTest, WantsItsKeyProven) {
   request.set_code(code);
   for (const std::string& csr : {std::string(), std::string("rubbish"), std::string(9000, 'x')}) {
     request.set_csr(csr);
-    EXPECT_THAT(people_->Login(request, kPeer, kServer),
-                Not(IsOk()));
+    EXPECT_THAT(people_->Login(request, kPeer, kServer), Not(IsOk()));
   }
   request.set_csr(*MakeCsrDer(**MakeKey()));
   request.mutable_csr()->back() ^= 1;
