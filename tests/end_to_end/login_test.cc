@@ -119,7 +119,8 @@ TEST_F(LoginTest, SaysWhatIsWrongWithACodeBeforeAnythingIsSent) {
   elsewhere["address"] = other.CtlJson({"token", "create"})["address"];
   const Finished stranger = alice.LogIn(elsewhere);
   EXPECT_EQ(stranger.exit_code, 1);
-  EXPECT_THAT(stranger.err, HasSubstr("it is not the server that made this code; nothing was sent"));
+  EXPECT_THAT(stranger.err,
+              HasSubstr("it is not the server that made this code; nothing was sent"));
   Json token = server_.CreateToken();
   token["code"] = token["token"];
   EXPECT_THAT(alice.LogIn(token).err, HasSubstr("login code: this format is not known"));
@@ -154,10 +155,9 @@ TEST_F(LoginTest, AnotherLoginTakesThePlaceOfTheFirstAndOtherContextsStay) {
   EXPECT_EQ(alice.Ctl({"host", "list", "--context", "localhost"}).exit_code, 0);
   // From standard input, too.
   const Json last = server_.CtlJson({"person", "code", "alice"});
-  const Finished piped =
-      RunProgram(alice.CtlLine({"login", "--server", last["address"].get<std::string>(),
-                                "--code-file", "-"}),
-                 last["code"].get<std::string>() + "\n");
+  const Finished piped = RunProgram(
+      alice.CtlLine({"login", "--server", last["address"].get<std::string>(), "--code-file", "-"}),
+      last["code"].get<std::string>() + "\n");
   EXPECT_EQ(piped.exit_code, 0) << piped.err;
 }
 
@@ -232,8 +232,8 @@ TEST_F(LoginTest, TheLastAdminStaysAndMayHandOver) {
 TEST_F(LoginTest, TheOperatorOfAnEarlierServerGoesOn) {
   server_.Kill(SIGTERM);
   {
-    ASSERT_OK_AND_ASSIGN(const auto db, Database::Open(server_.folder() + "/store.db",
-                                                       Database::Durability::kFull));
+    ASSERT_OK_AND_ASSIGN(
+        const auto db, Database::Open(server_.folder() + "/store.db", Database::Durability::kFull));
     ASSERT_THAT(db->Execute("DROP TABLE login_code; DROP TABLE person_certificate; "
                             "DROP TABLE person_role; DROP TABLE person; PRAGMA user_version=5"),
                 IsOk());

@@ -39,8 +39,7 @@ grpc::Status CallEmpty(const std::shared_ptr<grpc::Channel>& channel, const std:
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(1));
   const std::size_t dot = method.rfind('.');
-  const std::string path =
-      absl::StrCat("/", method.substr(0, dot), "/", method.substr(dot + 1));
+  const std::string path = absl::StrCat("/", method.substr(0, dot), "/", method.substr(dot + 1));
   const grpc::Slice nothing("");
   const grpc::ByteBuffer request(&nothing, 1);
   const auto call = stub.PrepareUnaryCall(&context, path, request, &queue);
@@ -81,8 +80,7 @@ class RpcMatrix : public testing::Test {
                                            host->Id(), "'")),
                   IsOk());
     }
-    callers_.push_back(
-        {what, host->File("data/identity"), good ? Who::kHost : Who::kAnybody, 0});
+    callers_.push_back({what, host->File("data/identity"), good ? Who::kHost : Who::kAnybody, 0});
     hosts_.push_back(std::move(host));
   }
   const Person& AddPerson(const std::string& name, const std::string& roles) {
@@ -133,8 +131,8 @@ TEST_F(RpcMatrix, T21EveryMethodIsForWhomTheTableSays) {
     for (const Caller& caller : callers_) {
       const grpc::Status status =
           CallEmpty(DialWith(server_.address(), caller.files), std::string(row.method));
-      const bool may = row.who == caller.who &&
-                       (row.who == Who::kHost || (row.roles & caller.roles) != 0);
+      const bool may =
+          row.who == caller.who && (row.who == Who::kHost || (row.roles & caller.roles) != 0);
       EXPECT_EQ(!IsRefusal(status), may) << caller.what << " calls " << row.method << ": "
                                          << status.error_code() << " " << status.error_message();
     }
