@@ -16,100 +16,23 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "cli/errors.h"
+#include "cli/own_identity.h"
+#include "core/base/digest.h"
 #include "core/base/host_port.h"
 #include "core/base/status_macros.h"
 #include "dumpwarden/v1/admin.grpc.pb.h"
+#include "dumpwarden/v1/enrollment.grpc.pb.h"
 #include "platform/keys.h"
 #include "proto/grpc_status.h"
 
 namespace dumpwarden {
 namespace {
 
-constexpr std::size_t kMaxPemBytes = 256 * 1024;
 constexpr int kMaxAnswerBytes = 256 * 1024 * 1024;
-
-struct Identity {
-  std::string ca;
-  std::string certificate;
-  std::string key;
-};
 
 // Contexts were read: their servers are addresses.
 std::string HostOf(absl::string_view server) {
   return ParseServerAddress(server).value_or(HostPort()).host;
-}
-
-// --- The operator's own side, before dialling.
-
-absl::Status NotAuthenticated(absl::string_view why) {
-  return Trouble(absl::StatusCode::kUnauthenticated, "you cannot prove who you are to the server",
-                 why, "get a certificate from whoever runs the server, and name it in the context");
-}
-
-absl::StatusOr<std::string> ReadPem(Vfs& vfs, const std::string& path) {
-  absl::StatusOr<std::string> pem = vfs.Read(path, kMaxPemBytes);
-  if (!pem.ok()) return NotAuthenticated(absl::StrCat(path, ": ", pem.status().message()));
-  return pem;
-}
-
-absl::Status CheckKeyFile(const std::string& path) {
-  const absl::Status found = CheckPrivate(path);
-  if (found.ok()) return found;
-  return Trouble(absl::StatusCode::kUnauthenticated, absl::StrCat("the key ", path, " is not used"),
-                 found.message(), absl::StrCat("chmod 600 ", path));
-}
-
-absl::StatusOr<std::vector<CertificatePtr>> ReadChain(const std::string& pem,
-                                                      const std::string& path) {
-  absl::StatusOr<std::vector<CertificatePtr>> chain = ReadCertificatesPem(pem);
-  if (!chain.ok()) return NotAuthenticated(absl::StrCat(path, ": ", chain.status().message()));
-  if (chain->empty()) return NotAuthenticated(absl::StrCat(path, " holds no certificate"));
-  return chain;
-}
-
-std::string Day(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", time, absl::UTCTimeZone());
-}
-
-std::string WhyNotOurs(ChainVerdict verdict, const CertificateSummary& leaf,
-                       const Context& context) {
-  switch (verdict) {
-    case ChainVerdict::kExpired:
-      return absl::StrCat("your certificate ", context.certificate, " expired on ",
-                          Day(leaf.not_after));
-    case ChainVerdict::kNotYetValid:
-      return absl::StrCat("your certificate ", context.certificate, " is not valid before ",
-                          Day(leaf.not_before), "; is this machine's clock right?");
-    case ChainVerdict::kOtherCa:
-      return absl::StrCat("your certificate ", context.certificate, " was not issued by the CA in ",
-                          context.ca);
-    default:
-      return absl::StrCat("your certificate ", context.certificate,
-                          " is no good: ", ChainVerdictWord(verdict));
-  }
-}
-
-absl::Status CheckOwn(const Context& context, const Identity& identity, absl::Time now) {
-  ASSIGN_OR_RETURN(const auto roots, ReadChain(identity.ca, context.ca));
-  ASSIGN_OR_RETURN(const auto chain, ReadChain(identity.certificate, context.certificate));
-  const absl::StatusOr<KeyPtr> key = ReadPrivateKeyPem(identity.key);
-  if (!key.ok()) {
-    return NotAuthenticated(absl::StrCat(context.key, ": ", key.status().message()));
-  }
-  const ChainVerdict verdict = VerifyChain(chain, roots, Purpose::kClient, "", now);
-  if (verdict == ChainVerdict::kGood) return absl::OkStatus();
-  const absl::StatusOr<CertificateSummary> leaf = Summarize(*chain.front());
-  return NotAuthenticated(WhyNotOurs(verdict, leaf.value_or(CertificateSummary()), context));
-}
-
-absl::StatusOr<Identity> LoadIdentity(Vfs& vfs, const Context& context, absl::Time now) {
-  Identity identity;
-  ASSIGN_OR_RETURN(identity.ca, ReadPem(vfs, context.ca));
-  ASSIGN_OR_RETURN(identity.certificate, ReadPem(vfs, context.certificate));
-  RETURN_IF_ERROR(CheckKeyFile(context.key));
-  ASSIGN_OR_RETURN(identity.key, ReadPem(vfs, context.key));
-  RETURN_IF_ERROR(CheckOwn(context, identity, now));
-  return identity;
 }
 
 // --- The server's side: gRPC itself would only say that the handshake failed.
@@ -138,15 +61,19 @@ class Handshake {
   bool seen_ = false;
 };
 
+using Judge = std::function<ChainVerdict(const std::vector<CertificatePtr>& chain)>;
+
 class ServerVerifier final : public grpc::experimental::ExternalCertificateVerifier {
  public:
-  ServerVerifier(std::string ca, std::string name, std::shared_ptr<Handshake> handshake)
-      : ca_(std::move(ca)), name_(std::move(name)), handshake_(std::move(handshake)) {}
+  ServerVerifier(Judge judge, std::shared_ptr<Handshake> handshake)
+      : judge_(std::move(judge)), handshake_(std::move(handshake)) {}
 
   bool Verify(grpc::experimental::TlsCustomVerificationCheckRequest* request,
               std::function<void(grpc::Status)> /*callback*/, grpc::Status* status) override {
     const grpc::string_ref pem = request->peer_cert_full_chain();
-    const ChainVerdict verdict = Judge(absl::string_view(pem.data(), pem.size()));
+    const auto chain = ReadCertificatesPem(absl::string_view(pem.data(), pem.size()));
+    const ChainVerdict verdict =
+        chain.ok() && !chain->empty() ? judge_(*chain) : ChainVerdict::kMalformed;
     handshake_->Set(verdict);
     if (verdict != ChainVerdict::kGood) {
       *status = {grpc::StatusCode::UNAUTHENTICATED, ChainVerdictWord(verdict)};
@@ -156,32 +83,51 @@ class ServerVerifier final : public grpc::experimental::ExternalCertificateVerif
   void Cancel(grpc::experimental::TlsCustomVerificationCheckRequest* /*request*/) override {}
 
  private:
-  ChainVerdict Judge(absl::string_view pem) const {
-    const auto roots = ReadCertificatesPem(ca_);
-    const auto chain = ReadCertificatesPem(pem);
-    if (!roots.ok() || !chain.ok()) return ChainVerdict::kMalformed;
-    return VerifyChain(*chain, *roots, Purpose::kServer, name_, absl::Now());
-  }
-
-  const std::string ca_;
-  const std::string name_;
+  const Judge judge_;
   const std::shared_ptr<Handshake> handshake_;
 };
 
-std::shared_ptr<grpc::Channel> MakeChannel(const Context& context, const Identity& identity,
+// For `host`, of the CA in `ca` (PEM).
+Judge OfAuthority(const std::string& ca, const std::string& host) {
+  return [ca, host](const std::vector<CertificatePtr>& chain) {
+    const auto roots = ReadCertificatesPem(ca);
+    if (!roots.ok()) return ChainVerdict::kMalformed;
+    return VerifyChain(chain, *roots, Purpose::kServer, host, absl::Now());
+  };
+}
+
+// For `host`, of the CA whose root the server shows last and `pin` names.
+Judge OfPin(const std::string& pin, const std::string& host) {
+  return [pin, host](const std::vector<CertificatePtr>& chain) {
+    const auto der = CertificateDer(*chain.back());
+    if (!der.ok() || Sha256Hex(*der) != pin) return ChainVerdict::kOtherCa;
+    std::vector<CertificatePtr> roots;
+    auto root = ReadCertificateDer(*der);
+    if (!root.ok()) return ChainVerdict::kMalformed;
+    roots.push_back(*std::move(root));
+    return VerifyChain(chain, roots, Purpose::kServer, host, absl::Now());
+  };
+}
+
+// `identity` null: no certificate is shown.
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& server, const OwnIdentity* identity,
+                                           Judge judge,
                                            const std::shared_ptr<Handshake>& handshake) {
   namespace tls = grpc::experimental;
   // gRPC's own log says at length what the three lines say in words.
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   tls::TlsChannelCredentialsOptions options;
-  options.set_certificate_provider(std::make_shared<tls::StaticDataCertificateProvider>(
-      identity.ca, std::vector<tls::IdentityKeyCertPair>{{identity.key, identity.certificate}}));
-  options.watch_root_certs();
-  options.watch_identity_key_cert_pairs();
+  if (identity != nullptr) {
+    options.set_certificate_provider(std::make_shared<tls::StaticDataCertificateProvider>(
+        identity->ca,
+        std::vector<tls::IdentityKeyCertPair>{{identity->key, identity->certificate}}));
+    options.watch_root_certs();
+    options.watch_identity_key_cert_pairs();
+  }
   options.set_verify_server_certs(false);  // by ServerVerifier, which can say why
   options.set_check_call_host(false);
-  options.set_certificate_verifier(tls::ExternalCertificateVerifier::Create<ServerVerifier>(
-      identity.ca, HostOf(context.server), handshake));
+  options.set_certificate_verifier(
+      tls::ExternalCertificateVerifier::Create<ServerVerifier>(std::move(judge), handshake));
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxAnswerBytes);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
@@ -191,7 +137,7 @@ std::shared_ptr<grpc::Channel> MakeChannel(const Context& context, const Identit
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 3000);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 3000);
   arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 1000);
-  return grpc::CreateCustomChannel(context.server, tls::TlsCredentials(options), arguments);
+  return grpc::CreateCustomChannel(server, tls::TlsCredentials(options), arguments);
 }
 
 std::string WhyNotTheirs(ChainVerdict verdict, const Context& context) {
@@ -242,13 +188,16 @@ absl::Status OtherService(const Context& context) {
 absl::string_view WhatToDo(absl::StatusCode code, bool of_policies) {
   switch (code) {
     case absl::StatusCode::kUnauthenticated:
-      return "use the certificate of an operator whom this server knows";
+      return "log in with a new code from an admin (dumpctl login), or use another --context";
     case absl::StatusCode::kPermissionDenied:
-      return "ask whoever runs the server for this right, or use another --context";
+      return "ask an admin for this right (dumpctl person roles), or use another --context";
     case absl::StatusCode::kNotFound:
-      return "see what there is with dumpctl host list or dumpctl policy list";
-    case absl::StatusCode::kAborted:
+      return "see what there is with dumpctl host list, policy list or person list";
+    case absl::StatusCode::kFailedPrecondition:
+      return "see to what the first line says first; nothing was changed";
     case absl::StatusCode::kAlreadyExists:
+      return "use what is there, or another name";
+    case absl::StatusCode::kAborted:
       return of_policies
                  ? "see what is in force with dumpctl policy list, change priority, selector "
                    "or version"
@@ -313,12 +262,14 @@ Client::~Client() = default;
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Make(const Context& context, absl::Duration timeout,
                                                      Vfs& vfs) {
-  ASSIGN_OR_RETURN(const Identity identity, LoadIdentity(vfs, context, absl::Now()));
+  ASSIGN_OR_RETURN(const OwnIdentity identity, LoadOwnIdentity(vfs, context, absl::Now()));
   auto wire = std::make_unique<Wire>();
   wire->context = context;
   wire->timeout = timeout;
   wire->handshake = std::make_shared<Handshake>();
-  wire->stub = v1::Admin::NewStub(MakeChannel(context, identity, wire->handshake));
+  wire->stub = v1::Admin::NewStub(MakeChannel(context.server, &identity,
+                                              OfAuthority(identity.ca, HostOf(context.server)),
+                                              wire->handshake));
   return std::unique_ptr<Client>(new Client(std::move(wire)));
 }
 
@@ -359,6 +310,21 @@ absl::StatusOr<v1::ListDriftResponse> Client::Do(const v1::ListDriftRequest& req
 absl::StatusOr<v1::CreateTokenResponse> Client::Do(const v1::CreateTokenRequest& request) {
   return wire_->Call<>(&v1::Admin::Stub::CreateToken, request);
 }
+absl::StatusOr<v1::ListPeopleResponse> Client::Do(const v1::ListPeopleRequest& request) {
+  return wire_->Call<>(&v1::Admin::Stub::ListPeople, request);
+}
+absl::StatusOr<v1::AddPersonResponse> Client::Do(const v1::AddPersonRequest& request) {
+  return wire_->Call<>(&v1::Admin::Stub::AddPerson, request);
+}
+absl::StatusOr<v1::CreateLoginCodeResponse> Client::Do(const v1::CreateLoginCodeRequest& request) {
+  return wire_->Call<>(&v1::Admin::Stub::CreateLoginCode, request);
+}
+absl::StatusOr<v1::SetRolesResponse> Client::Do(const v1::SetRolesRequest& request) {
+  return wire_->Call<>(&v1::Admin::Stub::SetRoles, request);
+}
+absl::StatusOr<v1::RevokePersonResponse> Client::Do(const v1::RevokePersonRequest& request) {
+  return wire_->Call<>(&v1::Admin::Stub::RevokePerson, request);
+}
 absl::StatusOr<v1::ListAuditResponse> Client::Do(const v1::ListAuditRequest& request) {
   return wire_->Call<>(&v1::Admin::Stub::ListAudit, request);
 }
@@ -395,6 +361,38 @@ absl::Status Client::Stream(const v1::FollowDriftRequest& request,
     return absl::OkStatus();
   }
   return wire_->Explained(reader->Finish());
+}
+
+absl::StatusOr<v1::LoginResponse> CallLogin(const std::string& server, const std::string& root_pin,
+                                            absl::Duration timeout,
+                                            const v1::LoginRequest& request) {
+  const auto handshake = std::make_shared<Handshake>();
+  const auto stub = v1::Enrollment::NewStub(
+      MakeChannel(server, nullptr, OfPin(root_pin, HostOf(server)), handshake));
+  grpc::ClientContext call;
+  call.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
+  v1::LoginResponse response;
+  const absl::Status status = FromGrpc(stub->Login(&call, request, &response));
+  if (status.ok()) return response;
+  const std::string what = absl::StrCat("no login at ", server);
+  if (handshake->verdict() != ChainVerdict::kGood) {
+    Context context;
+    context.server = server;
+    const bool stranger = handshake->verdict() == ChainVerdict::kOtherCa;
+    return Trouble(status.code(), what,
+                   stranger ? "it is not the server that made this code; nothing was sent to it"
+                            : WhyNotTheirs(handshake->verdict(), context),
+                   "check --server, and that nobody sits in between");
+  }
+  if (absl::IsUnavailable(status)) {
+    return Trouble(status.code(), what, status.message(),
+                   "check --server: it is the enrolment address that came with the code, and it is "
+                   "open only while the code waits");
+  }
+  return Trouble(status.code(), what, status.message(),
+                 absl::IsPermissionDenied(status)
+                     ? "ask an admin for a new code: dumpctl person code NAME"
+                     : "try again; the server's log says more");
 }
 
 }  // namespace dumpwarden

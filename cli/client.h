@@ -13,6 +13,7 @@
 #include "cli/contexts.h"
 #include "core/base/vfs.h"
 #include "dumpwarden/v1/admin.pb.h"
+#include "dumpwarden/v1/enrollment.pb.h"
 
 namespace dumpwarden {
 
@@ -37,6 +38,11 @@ class Client {
   absl::StatusOr<v1::SummarizeComplianceResponse> Do(const v1::SummarizeComplianceRequest& request);
   absl::StatusOr<v1::ListDriftResponse> Do(const v1::ListDriftRequest& request);
   absl::StatusOr<v1::CreateTokenResponse> Do(const v1::CreateTokenRequest& request);
+  absl::StatusOr<v1::ListPeopleResponse> Do(const v1::ListPeopleRequest& request);
+  absl::StatusOr<v1::AddPersonResponse> Do(const v1::AddPersonRequest& request);
+  absl::StatusOr<v1::CreateLoginCodeResponse> Do(const v1::CreateLoginCodeRequest& request);
+  absl::StatusOr<v1::SetRolesResponse> Do(const v1::SetRolesRequest& request);
+  absl::StatusOr<v1::RevokePersonResponse> Do(const v1::RevokePersonRequest& request);
   absl::StatusOr<v1::ListAuditResponse> Do(const v1::ListAuditRequest& request);
 
   // Until the server has sent all.
@@ -53,6 +59,12 @@ class Client {
   explicit Client(std::unique_ptr<Wire> wire);
   std::unique_ptr<Wire> wire_;
 };
+
+// At the enrolment listener, whose server must show a chain that ends with the root of `root_pin`
+// (hex SHA-256 of its DER); when it does not, nothing has been sent, the code least of all.
+absl::StatusOr<v1::LoginResponse> CallLogin(const std::string& server, const std::string& root_pin,
+                                            absl::Duration timeout,
+                                            const v1::LoginRequest& request);
 
 }  // namespace dumpwarden
 

@@ -14,6 +14,8 @@
 #include "cli/drift_command.h"
 #include "cli/errors.h"
 #include "cli/host_command.h"
+#include "cli/login_command.h"
+#include "cli/person_command.h"
 #include "cli/policy_command.h"
 #include "cli/token_command.h"
 #include "core/base/text.h"
@@ -54,6 +56,23 @@ constexpr Command kCommands[] = {
      Needs::kServer, RunDriftFollow},
     {"token", "create", "Make a token that lets one host enrol.",
      "\n--label role=sql --ttl 24h --name sql-01\n-o json", Needs::kServer, RunTokenCreate},
+    {"login", "", "Get a certificate of your own with a code from an admin.",
+     "--server dw.example:7444 --code-file FILE\n--server dw.example:7444 --code-file - --context "
+     "prod",
+     Needs::kServer, RunLogin},
+    {"person", "list", "List people, what they may do and until when.", "\n-o json", Needs::kServer,
+     RunPersonList},
+    {"person", "add", "Add a person, and make the code of their first login.",
+     "alice@corp.example --role author\nalice@corp.example --role operator,auditor --ttl 24h",
+     Needs::kServer, RunPersonAdd},
+    {"person", "code", "Make a code for another login of a person.",
+     "alice@corp.example\nalice@corp.example --ttl 15m", Needs::kServer, RunPersonCode},
+    {"person", "roles", "Set what a person may do.",
+     "alice@corp.example --role viewer\nalice@corp.example --role author --dry-run", Needs::kServer,
+     RunPersonRoles},
+    {"person", "revoke", "Cut a person off at once: certificates, codes and running calls.",
+     "alice@corp.example --reason 'has left'\nalice@corp.example --reason 'laptop lost' --dry-run",
+     Needs::kServer, RunPersonRevoke},
     {"audit", "list", "List who did what, the newest first.", "\n--action policy.apply --limit 20",
      Needs::kServer, RunAuditList},
 };
@@ -64,7 +83,9 @@ constexpr absl::string_view kFooter =
 
 // --- Help.
 
-std::string Name(const Command& command) { return absl::StrCat(command.noun, " ", command.verb); }
+std::string Name(const Command& command) {
+  return absl::StrCat(command.noun, command.verb.empty() ? "" : " ", command.verb);
+}
 
 std::string FirstExample(const Command& command) {
   const absl::string_view rest = command.examples;
@@ -155,11 +176,23 @@ int RunCommand(const Command& command, std::vector<std::string> arguments, Serve
   return code.ok() ? *code : Complain(console.err, code.status());
 }
 
+// `dumpctl login` has no verb.
+const Command* FindBare(absl::string_view noun) {
+  const auto* at = std::find_if(
+      std::begin(kCommands), std::end(kCommands),
+      [&](const Command& command) { return command.noun == noun && command.verb.empty(); });
+  return at == std::end(kCommands) ? nullptr : at;
+}
+
 int RunNoun(const std::vector<std::string>& words, ServerOptions server, Console& console,
             const Environment& environment) {
   const std::string& noun = words[0];
   const std::vector<std::string> verbs = VerbsOf(noun);
   if (verbs.empty()) return UnknownWord(console.err, noun, Nouns());
+  if (const Command* bare = FindBare(noun)) {
+    return RunCommand(*bare, {words.begin() + 1, words.end()}, std::move(server), console,
+                      environment);
+  }
   if (words.size() == 1) {
     return Misused(console.err, absl::StrCat("a verb is missing after ", noun),
                    absl::StrCat("use one of ", absl::StrJoin(verbs, ", ")));

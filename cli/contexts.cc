@@ -6,6 +6,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
 #include "cli/errors.h"
 #include "core/base/host_port.h"
 #include "core/base/status_macros.h"
@@ -60,11 +62,24 @@ std::vector<Context> ReadContexts(const yaml::Node& list, absl::string_view file
   return contexts;
 }
 
+// In single quotes: whatever it holds, it is one text.
+std::string Quoted(absl::string_view text) {
+  return absl::StrCat("'", absl::StrReplaceAll(text, {{"'", "''"}}), "'");
+}
+
+std::string RelativeTo(absl::string_view file, absl::string_view path) {
+  absl::string_view rest = path;
+  const std::string folder = absl::StrCat(FolderOf(file), "/");
+  return Quoted(absl::ConsumePrefix(&rest, folder) ? rest : path);
+}
+
 absl::Status NoConfiguration(const std::string& path, const absl::Status& cause) {
-  return Trouble(absl::StatusCode::kFailedPrecondition, "no context to work with",
-                 absl::StrCat(path, ": ", cause.message()),
-                 "name one with --config FILE or DUMPCTL_CONFIG; dumpwarden-server init writes "
-                 "the first operator's to operators/admin/dumpctl.yaml");
+  return Trouble(
+      absl::StatusCode::kFailedPrecondition, "no context to work with",
+      absl::StrCat(path, ": ", cause.message()),
+      "log in with a code from an admin (dumpctl login), or name a file with --config or "
+      "DUMPCTL_CONFIG; dumpwarden-server init writes the first operator's to "
+      "operators/admin/dumpctl.yaml");
 }
 
 }  // namespace
@@ -82,6 +97,26 @@ absl::StatusOr<Configuration> ReadConfiguration(absl::string_view yaml, absl::st
   reader.Finish();
   RETURN_IF_ERROR(problems.ToStatus());
   return configuration;
+}
+
+std::string FormatConfiguration(const Configuration& configuration, absl::string_view file) {
+  std::string text = "contexts:\n";
+  for (const Context& context : configuration.contexts) {
+    absl::StrAppend(&text, "  - name: ", Quoted(context.name),
+                    "\n    server: ", Quoted(context.server),
+                    "\n    ca: ", RelativeTo(file, context.ca),
+                    "\n    certificate: ", RelativeTo(file, context.certificate),
+                    "\n    key: ", RelativeTo(file, context.key), "\n");
+  }
+  if (configuration.current.empty()) return text;
+  return absl::StrCat("current: ", Quoted(configuration.current), "\n", text);
+}
+
+absl::StatusOr<Configuration> LoadConfiguration(Vfs& vfs, const std::string& file) {
+  const absl::StatusOr<std::string> yaml = vfs.Read(file, kMaxBytes);
+  if (absl::IsNotFound(yaml.status())) return Configuration();
+  RETURN_IF_ERROR(yaml.status());
+  return ReadConfiguration(*yaml, file);
 }
 
 std::string ConfigurationPath(const std::string& option, const Environment& environment) {

@@ -30,6 +30,11 @@ struct Configuration {
 // kInvalidArgument with every problem, a line each.
 absl::StatusOr<Configuration> ReadConfiguration(absl::string_view yaml, absl::string_view file);
 
+// As ReadConfiguration reads it back from `file`; paths below its folder are written relative.
+std::string FormatConfiguration(const Configuration& configuration, absl::string_view file);
+// What `file` holds; empty when it is absent.
+absl::StatusOr<Configuration> LoadConfiguration(Vfs& vfs, const std::string& file);
+
 // --config, else DUMPCTL_CONFIG, else dumpwarden/dumpctl.yaml under XDG_CONFIG_HOME or ~/.config.
 std::string ConfigurationPath(const std::string& option, const Environment& environment);
 

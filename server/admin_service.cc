@@ -4,7 +4,6 @@
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
-#include <atomic>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,10 +21,6 @@
 namespace dumpwarden {
 namespace {
 
-// Each holds a thread, of 64.
-constexpr int kMaxFollowers = 16;
-constexpr int kMaxFollowersOfOne = 8;
-constexpr int kMaxCallsOfOne = 16;  // others than to follow
 constexpr std::uint32_t kDriftsAtOnce = 500;
 // How soon a follower that went away is noticed.
 constexpr absl::Duration kLookAround = absl::Seconds(1);
@@ -121,27 +116,53 @@ class AdminService final : public v1::Admin::Service {
   }
   grpc::Status FollowDrift(grpc::ServerContext* context, const v1::FollowDriftRequest* request,
                            grpc::ServerWriter<v1::Drift>* writer) override {
-    const auto caller = parts_.authorizer.Authorize(*context, MethodName("FollowDrift"));
-    if (!caller.ok()) return ToGrpc(caller.status());
-    const auto running = following_.Begin(caller->id);
-    if (running == nullptr) {
-      return {grpc::StatusCode::RESOURCE_EXHAUSTED,
-              absl::StrCat(kMaxFollowersOfOne,
-                           " calls of this operator follow drift already; end one of them")};
-    }
-    if (++followers_ > kMaxFollowers) {
-      --followers_;
-      return {grpc::StatusCode::RESOURCE_EXHAUSTED,
-              absl::StrCat(kMaxFollowers, " calls follow drift already; end one of them")};
-    }
-    const absl::Status done = Follow(*context, *request, *writer);
-    --followers_;
-    return ToGrpc(done);
+    return Run(*context, "FollowDrift",
+               [&](const Caller&) { return Follow(*context, *request, *writer); });
   }
   grpc::Status CreateToken(grpc::ServerContext* context, const v1::CreateTokenRequest* request,
                            v1::CreateTokenResponse* response) override {
     return Answer(*context, "CreateToken", *response,
                   [&](const Caller& caller) { return MakeToken(*request, caller); });
+  }
+  grpc::Status ListPeople(grpc::ServerContext* context, const v1::ListPeopleRequest* /*request*/,
+                          v1::ListPeopleResponse* response) override {
+    return Answer(*context, "ListPeople", *response,
+                  [&](const Caller&) { return parts_.people.List(); });
+  }
+  grpc::Status AddPerson(grpc::ServerContext* context, const v1::AddPersonRequest* request,
+                         v1::AddPersonResponse* response) override {
+    return Answer(*context, "AddPerson", *response, [&](const Caller& caller) {
+      return WithOpenDoor<v1::AddPersonResponse>(*request, [&](const auto& asked) {
+        return parts_.people.Add(asked, {caller.id, caller.source});
+      });
+    });
+  }
+  grpc::Status CreateLoginCode(grpc::ServerContext* context,
+                               const v1::CreateLoginCodeRequest* request,
+                               v1::CreateLoginCodeResponse* response) override {
+    return Answer(*context, "CreateLoginCode", *response, [&](const Caller& caller) {
+      return WithOpenDoor<v1::CreateLoginCodeResponse>(*request, [&](const auto& asked) {
+        return parts_.people.CreateCode(asked, {caller.id, caller.source});
+      });
+    });
+  }
+  grpc::Status SetRoles(grpc::ServerContext* context, const v1::SetRolesRequest* request,
+                        v1::SetRolesResponse* response) override {
+    return Answer(*context, "SetRoles", *response, [&](const Caller& caller) {
+      return parts_.people.SetRoles(*request, {caller.id, caller.source});
+    });
+  }
+  // Cut off after this call itself has ended: an admin may revoke herself.
+  grpc::Status RevokePerson(grpc::ServerContext* context, const v1::RevokePersonRequest* request,
+                            v1::RevokePersonResponse* response) override {
+    grpc::Status done = Answer(*context, "RevokePerson", *response, [&](const Caller& caller) {
+      return parts_.people.Revoke(*request, {caller.id, caller.source});
+    });
+    if (!done.ok() || request->dry_run()) return done;
+    const int calls = calls_.CutOff(parts_.people.IdOf(request->name()));
+    response->set_calls(static_cast<std::uint32_t>(calls));
+    parts_.feed.Wake();  // who follows looks whether they may
+    return done;
   }
   grpc::Status ListAudit(grpc::ServerContext* context, const v1::ListAuditRequest* request,
                          v1::ListAuditResponse* response) override {
@@ -156,15 +177,13 @@ class AdminService final : public v1::Admin::Service {
 
   template <typename Call>
   grpc::Status Run(const grpc::ServerContext& context, absl::string_view method, Call call) {
-    const absl::StatusOr<Caller> caller = parts_.authorizer.Authorize(context, MethodName(method));
+    absl::StatusOr<Caller> caller = parts_.authorizer.Identify(context, MethodName(method));
     if (!caller.ok()) return ToGrpc(caller.status());
-    const auto running = calls_.Begin(caller->id);
-    if (running == nullptr) {
-      return {grpc::StatusCode::RESOURCE_EXHAUSTED,
-              absl::StrCat(kMaxCallsOfOne,
-                           " calls of this operator run already; wait until one of them ends")};
-    }
-    return ToGrpc(call(*caller));
+    const auto running =
+        calls_.Begin(*caller->permission->limit, caller->id, [&context] { context.TryCancel(); });
+    if (!running.ok()) return ToGrpc(running.status());
+    const absl::Status admitted = parts_.authorizer.Admit(*caller);
+    return ToGrpc(admitted.ok() ? call(*caller) : admitted);
   }
 
   template <typename Response, typename Call>
@@ -188,6 +207,21 @@ class AdminService final : public v1::Admin::Service {
       return response.status();
     }));
     response->set_address(parts_.public_address(bound));
+    return response;
+  }
+
+  // The same for whatever makes a login code: tried, then done while its listener is open.
+  template <typename Response, typename Request, typename Make>
+  absl::StatusOr<Response> WithOpenDoor(const Request& request, Make make) {
+    Request trial = request;
+    trial.set_dry_run(true);
+    absl::StatusOr<Response> response = make(trial);
+    if (!response.ok() || request.dry_run()) return response;
+    ASSIGN_OR_RETURN(const std::string bound, parts_.door.OpenFor([&] {
+      response = make(request);
+      return response.status();
+    }));
+    response->mutable_code()->set_address(parts_.public_address(bound));
     return response;
   }
 
@@ -249,9 +283,7 @@ class AdminService final : public v1::Admin::Service {
   }
 
   AdminParts parts_;
-  OperatorCalls calls_{kMaxCallsOfOne};
-  OperatorCalls following_{kMaxFollowersOfOne};
-  std::atomic<int> followers_ = 0;
+  OperatorCalls calls_;
 };
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "server/fleet/hosts.h"
 #include "server/fleet/policies.h"
 #include "server/identity/enrollment.h"
+#include "server/people.h"
 #include "server/store/store.h"
 
 namespace dumpwarden {
@@ -25,6 +26,7 @@ struct AdminParts {
   Policies& policies;
   Hosts& hosts;
   HostEnrollment& enrollment;
+  People& people;
   EnrollmentDoor& door;
   DriftFeed& feed;
   // host:port of the enrolment listener for people, out of the bound address.

@@ -9,41 +9,79 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/strip.h"
+#include "core/base/status_macros.h"
 #include "core/base/text.h"
-#include "platform/keys.h"
-#include "server/identity/names.h"
 
 namespace dumpwarden {
 namespace {
 
+// Each call holds a thread, of 64.
+constexpr CallLimit kCalls{16, 64, "run", "wait until one of them ends"};
+constexpr CallLimit kFollowers{8, 16, "follow drift", "end one of them"};
+
+// Whoever has a role may read; an admin may do all that is no signature for a crash.
+constexpr RoleSet kReaders = roles::kViewer | roles::kAuditor | roles::kAuthor | roles::kOperator |
+                             roles::kRequester | roles::kApprover | roles::kAdmin;
+constexpr RoleSet kAuditors = roles::kAuditor | roles::kAdmin;
+constexpr RoleSet kAuthors = roles::kAuthor | roles::kAdmin;
+constexpr RoleSet kOperators = roles::kOperator | roles::kAdmin;
+constexpr RoleSet kAdmins = roles::kAdmin;
+
+constexpr Permission Read(absl::string_view method, RoleSet roles = kReaders,
+                          const CallLimit* limit = &kCalls) {
+  return {method, Who::kPerson, roles, AuditClass::kRead, limit};
+}
+constexpr Permission Change(absl::string_view method, RoleSet roles) {
+  return {method, Who::kPerson, roles, AuditClass::kChange, &kCalls};
+}
+constexpr Permission Secret(absl::string_view method, RoleSet roles) {
+  return {method, Who::kPerson, roles, AuditClass::kSecret, &kCalls};
+}
+
 constexpr Permission kPermissions[] = {
-    {"dumpwarden.v1.Admin.ApplyPolicies", Who::kOperator},
-    {"dumpwarden.v1.Admin.CreateToken", Who::kOperator},
-    {"dumpwarden.v1.Admin.DeletePolicy", Who::kOperator},
-    {"dumpwarden.v1.Admin.ExplainHost", Who::kOperator},
-    {"dumpwarden.v1.Admin.FollowDrift", Who::kOperator},
-    {"dumpwarden.v1.Admin.GetHost", Who::kOperator},
-    {"dumpwarden.v1.Admin.GetPolicy", Who::kOperator},
-    {"dumpwarden.v1.Admin.ListAudit", Who::kOperator},
-    {"dumpwarden.v1.Admin.ListDrift", Who::kOperator},
-    {"dumpwarden.v1.Admin.ListHosts", Who::kOperator},
-    {"dumpwarden.v1.Admin.ListPolicies", Who::kOperator},
-    {"dumpwarden.v1.Admin.PlanHosts", Who::kOperator},
-    {"dumpwarden.v1.Admin.PlanPolicies", Who::kOperator},
-    {"dumpwarden.v1.Admin.ReportCompliance", Who::kOperator},
-    {"dumpwarden.v1.Admin.RevokeHost", Who::kOperator},
-    {"dumpwarden.v1.Admin.SummarizeCompliance", Who::kOperator},
-    {"dumpwarden.v1.AgentSession.Session", Who::kHost},
-    {"dumpwarden.v1.Enrollment.Enroll", Who::kAnybody},
+    Secret("dumpwarden.v1.Admin.AddPerson", kAdmins),
+    Change("dumpwarden.v1.Admin.ApplyPolicies", kAuthors),
+    Secret("dumpwarden.v1.Admin.CreateLoginCode", kAdmins),
+    Secret("dumpwarden.v1.Admin.CreateToken", kOperators),
+    Change("dumpwarden.v1.Admin.DeletePolicy", kAuthors),
+    Read("dumpwarden.v1.Admin.ExplainHost"),
+    Read("dumpwarden.v1.Admin.FollowDrift", kReaders, &kFollowers),
+    Read("dumpwarden.v1.Admin.GetHost"),
+    Read("dumpwarden.v1.Admin.GetPolicy"),
+    Read("dumpwarden.v1.Admin.ListAudit", kAuditors),
+    Read("dumpwarden.v1.Admin.ListDrift"),
+    Read("dumpwarden.v1.Admin.ListHosts"),
+    Read("dumpwarden.v1.Admin.ListPeople", kAuditors),
+    Read("dumpwarden.v1.Admin.ListPolicies"),
+    Read("dumpwarden.v1.Admin.PlanHosts"),
+    Read("dumpwarden.v1.Admin.PlanPolicies"),
+    Read("dumpwarden.v1.Admin.ReportCompliance"),
+    Change("dumpwarden.v1.Admin.RevokeHost", kOperators),
+    Change("dumpwarden.v1.Admin.RevokePerson", kAdmins),
+    Change("dumpwarden.v1.Admin.SetRoles", kAdmins),
+    Read("dumpwarden.v1.Admin.SummarizeCompliance"),
+    {"dumpwarden.v1.AgentSession.Session", Who::kHost, 0, AuditClass::kNone, nullptr},
+    {"dumpwarden.v1.Enrollment.Enroll", Who::kAnybody, 0, AuditClass::kChange, nullptr},
+    {"dumpwarden.v1.Enrollment.Login", Who::kAnybody, 0, AuditClass::kChange, nullptr},
 };
 
 const Permission* FindPermission(absl::string_view method) {
   const auto* at = std::find_if(std::begin(kPermissions), std::end(kPermissions),
                                 [&](const Permission& row) { return row.method == method; });
   return at == std::end(kPermissions) ? nullptr : at;
+}
+
+// ApplyPolicies of dumpwarden.v1.Admin.ApplyPolicies.
+absl::string_view ShortName(absl::string_view method) {
+  return method.substr(method.rfind('.') + 1);
+}
+
+std::string Needed(RoleSet roles) {
+  const std::string words = RoleWords(roles);
+  return absl::StrCat(absl::StrContains(words, ',') ? "one of the roles " : "the role ", words);
 }
 
 std::string LeafOf(const grpc::ServerContextBase& context) {
@@ -53,11 +91,10 @@ std::string LeafOf(const grpc::ServerContextBase& context) {
   return found.size() == 1 ? std::string(found[0].data(), found[0].size()) : "";
 }
 
-// Of the one certificate in `pem`; without it, or when it cannot be read, a summary of nobody.
-CertificateSummary SummaryOf(absl::string_view pem) {
-  const auto certificates = ReadCertificatesPem(pem);
-  if (!certificates.ok() || certificates->size() != 1) return {};
-  return Summarize(*certificates->front()).value_or(CertificateSummary{});
+bool MayUse(const PersonRow& person, const std::string& serial) {
+  return person.unlisted ||
+         std::any_of(person.certificates.begin(), person.certificates.end(),
+                     [&](const CertificateRow& row) { return row.serial == serial; });
 }
 
 }  // namespace
@@ -85,46 +122,65 @@ absl::Status CheckPermissions(const std::vector<std::string>& services) {
 
 absl::StatusOr<Caller> Authorizer::Authorize(const grpc::ServerContextBase& context,
                                              absl::string_view method) {
-  return Decide(method, LeafOf(context), context.peer());
+  ASSIGN_OR_RETURN(Caller caller, Identify(context, method));
+  RETURN_IF_ERROR(Admit(caller));
+  return caller;
 }
 
 absl::StatusOr<Caller> Authorizer::Decide(absl::string_view method, absl::string_view leaf_pem,
                                           const std::string& source) {
+  ASSIGN_OR_RETURN(Caller caller, Identify({std::string(leaf_pem), source}, method));
+  RETURN_IF_ERROR(Admit(caller));
+  return caller;
+}
+
+absl::StatusOr<Caller> Authorizer::Identify(const grpc::ServerContextBase& context,
+                                            absl::string_view method) {
+  return Identify({LeafOf(context), context.peer()}, method);
+}
+
+absl::StatusOr<Caller> Authorizer::Identify(Shown shown, absl::string_view method) {
   Caller caller;
-  caller.source = source;
-  const Permission* permission = FindPermission(method);
-  if (permission == nullptr) {
+  caller.source = shown.source;
+  caller.permission = FindPermission(method);
+  if (caller.permission == nullptr) {
     return Refuse(absl::StatusCode::kPermissionDenied, "no-such-method", caller,
                   "nobody may call this");
   }
-  if (permission->who == Who::kAnybody) return caller;
-  const CertificateSummary certificate = SummaryOf(leaf_pem);
-  caller.id = certificate.spiffe_id;
-  caller.expires = certificate.not_after;
-  absl::string_view rest = caller.id;
-  if (!absl::ConsumePrefix(&rest, absl::StrCat("spiffe://", trust_domain_, "/"))) {
+  if (caller.permission->who == Who::kAnybody) return caller;
+  caller.principal = authenticator_->Identify(shown);
+  caller.id = caller.principal.id;
+  caller.expires = caller.principal.expires;
+  if (caller.principal.kind == Principal::Kind::kNobody) {
     return Refuse(absl::StatusCode::kUnauthenticated, "no-identity", caller,
                   absl::StrCat("the client certificate names nobody of spiffe://", trust_domain_));
   }
-  if (caller.expires <= clock_.Now()) {
-    return Refuse(absl::StatusCode::kUnauthenticated, "expired", caller,
-                  absl::StrCat("the client certificate expired at ",
-                               absl::FormatTime(caller.expires, absl::UTCTimeZone()),
-                               "; get a new one and connect anew"));
-  }
-  if (permission->who == Who::kHost) return DecideHost(std::move(caller), rest, method);
-  if (absl::ConsumePrefix(&rest, "operator/") && CheckOperatorName(rest).ok()) return caller;
-  return Refuse(absl::StatusCode::kPermissionDenied, "not-an-operator", caller,
-                absl::StrCat(method, " is for operators; this certificate is of ", caller.id));
+  if (caller.expires > clock_.Now()) return caller;
+  return Refuse(absl::StatusCode::kUnauthenticated, "expired", caller,
+                absl::StrCat("the client certificate expired at ",
+                             absl::FormatTime(caller.expires, absl::UTCTimeZone()),
+                             "; get a new one and connect anew"));
 }
 
-absl::StatusOr<Caller> Authorizer::DecideHost(Caller caller, absl::string_view uuid,
-                                              absl::string_view method) {
-  if (!absl::ConsumePrefix(&uuid, "host/") || !IsUuid(uuid)) {
-    return Refuse(absl::StatusCode::kPermissionDenied, "not-a-host", caller,
-                  absl::StrCat(method, " is for hosts; this certificate is of ", caller.id));
+absl::Status Authorizer::Admit(Caller& caller) {
+  switch (caller.permission->who) {
+    case Who::kAnybody:
+      return absl::OkStatus();
+    case Who::kHost:
+      return AdmitHost(caller);
+    case Who::kPerson:
+      return AdmitPerson(caller);
   }
-  absl::StatusOr<HostRow> host = store_.FindHost(std::string(uuid));
+  return absl::InternalError("no such kind of caller");
+}
+
+absl::Status Authorizer::AdmitHost(Caller& caller) {
+  if (caller.principal.kind != Principal::Kind::kHost) {
+    return Refuse(absl::StatusCode::kPermissionDenied, "not-a-host", caller,
+                  absl::StrCat(caller.permission->method, " is for hosts; this certificate is of ",
+                               caller.id));
+  }
+  absl::StatusOr<HostRow> host = store_.FindHost(caller.principal.name);
   if (absl::IsNotFound(host.status())) {
     return Refuse(absl::StatusCode::kPermissionDenied, "unknown-host", caller,
                   "this server knows no such host; enrol it anew");
@@ -135,7 +191,37 @@ absl::StatusOr<Caller> Authorizer::DecideHost(Caller caller, absl::string_view u
                   "this host was revoked; enrol it anew");
   }
   caller.host = *std::move(host);
-  return caller;
+  return absl::OkStatus();
+}
+
+absl::Status Authorizer::AdmitPerson(const Caller& caller) {
+  if (caller.principal.kind != Principal::Kind::kPerson) {
+    return Refuse(absl::StatusCode::kPermissionDenied, "not-an-operator", caller,
+                  absl::StrCat(caller.permission->method,
+                               " is for operators; this certificate is of ", caller.id));
+  }
+  const std::string& name = caller.principal.name;
+  const absl::StatusOr<PersonRow> person = store_.FindPerson(name);
+  if (absl::IsNotFound(person.status())) {
+    return Refuse(absl::StatusCode::kPermissionDenied, "unknown-person", caller,
+                  absl::StrCat("this server knows no person ", name));
+  }
+  if (!person.ok()) return person.status();
+  if (person->revoked.has_value()) {
+    return Refuse(absl::StatusCode::kPermissionDenied, "revoked-person", caller,
+                  absl::StrCat(name, " was revoked"));
+  }
+  if (!MayUse(*person, caller.principal.serial)) {
+    return Refuse(absl::StatusCode::kUnauthenticated, "withdrawn-certificate", caller,
+                  absl::StrCat("this certificate of ", name,
+                               " is not one that this server gave out, or it was withdrawn; log in "
+                               "with a new code"));
+  }
+  if ((RolesOf(person->roles) & caller.permission->roles) != 0) return absl::OkStatus();
+  return Refuse(absl::StatusCode::kPermissionDenied, "role", caller,
+                absl::StrCat(ShortName(caller.permission->method), " needs ",
+                             Needed(caller.permission->roles), "; ", name, " has ",
+                             absl::StrJoin(person->roles, ", ")));
 }
 
 absl::Status Authorizer::Refuse(absl::StatusCode code, const char* reason, const Caller& caller,

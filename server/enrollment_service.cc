@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "dumpwarden/v1/enrollment.grpc.pb.h"
 #include "proto/grpc_status.h"
@@ -16,34 +17,50 @@ constexpr absl::Duration kGrace = absl::Seconds(2);
 
 class EnrollmentService final : public v1::Enrollment::Service {
  public:
-  EnrollmentService(Authorizer& authorizer, HostEnrollment& enrollment, std::string server)
-      : authorizer_(authorizer), enrollment_(enrollment), server_(std::move(server)) {}
+  EnrollmentService(Authorizer& authorizer, HostEnrollment& enrollment, People& people,
+                    std::string server)
+      : authorizer_(authorizer),
+        enrollment_(enrollment),
+        people_(people),
+        server_(std::move(server)) {}
 
   grpc::Status Enroll(grpc::ServerContext* context, const v1::EnrollRequest* request,
                       v1::EnrollResponse* response) override {
-    return ToGrpc(Answer(*context, *request, *response));
+    return Answer(*context, "Enroll", *response, [&](const Caller& caller) {
+      return enrollment_.Enroll(*request, caller.source, server_);
+    });
+  }
+  grpc::Status Login(grpc::ServerContext* context, const v1::LoginRequest* request,
+                     v1::LoginResponse* response) override {
+    return Answer(*context, "Login", *response, [&](const Caller& caller) {
+      return people_.Login(*request, caller.source, server_);
+    });
   }
 
  private:
-  absl::Status Answer(const grpc::ServerContext& context, const v1::EnrollRequest& request,
-                      v1::EnrollResponse& response) {
-    ASSIGN_OR_RETURN(const Caller caller,
-                     authorizer_.Authorize(context, "dumpwarden.v1.Enrollment.Enroll"));
-    ASSIGN_OR_RETURN(response, enrollment_.Enroll(request, caller.source, server_));
-    return absl::OkStatus();
+  template <typename Response, typename Call>
+  grpc::Status Answer(const grpc::ServerContext& context, absl::string_view method,
+                      Response& response, Call call) {
+    const absl::StatusOr<Caller> caller =
+        authorizer_.Authorize(context, absl::StrCat("dumpwarden.v1.Enrollment.", method));
+    if (!caller.ok()) return ToGrpc(caller.status());
+    absl::StatusOr<Response> answer = call(*caller);
+    if (answer.ok()) response = *std::move(answer);
+    return ToGrpc(answer.status());
   }
 
   Authorizer& authorizer_;
   HostEnrollment& enrollment_;
+  People& people_;
   const std::string server_;
 };
 
 }  // namespace
 
 std::shared_ptr<grpc::Service> MakeEnrollmentService(Authorizer& authorizer,
-                                                     HostEnrollment& enrollment,
+                                                     HostEnrollment& enrollment, People& people,
                                                      std::string server) {
-  return std::make_shared<EnrollmentService>(authorizer, enrollment, std::move(server));
+  return std::make_shared<EnrollmentService>(authorizer, enrollment, people, std::move(server));
 }
 
 absl::Status EnrollmentDoor::CheckNotClosed() const {
@@ -66,7 +83,7 @@ absl::Status EnrollmentDoor::Refresh() {
   if (listener_ == nullptr) return absl::OkStatus();
   listener_->Stop(kGrace);
   listener_.reset();
-  log_.Info("enrolment closed: no token waits");
+  log_.Info("enrolment closed: no token or login code waits");
   return absl::OkStatus();
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// EnrollmentDoor is the enrolment listener: open only while a token waits, so
+// EnrollmentDoor is the enrolment listener: open only while a token or a login code waits, so
 // that most of the time there is nothing to attack.
 #ifndef DUMPWARDEN_SERVER_ENROLLMENT_SERVICE_H_
 #define DUMPWARDEN_SERVER_ENROLLMENT_SERVICE_H_
@@ -18,14 +18,15 @@
 #include "server/authorize.h"
 #include "server/identity/enrollment.h"
 #include "server/listener.h"
+#include "server/people.h"
 #include "server/store/store.h"
 
 namespace dumpwarden {
 
-// `authorizer` and `enrollment` must outlive the service.  `server`: host:port of the session
-// listener, for hosts.
+// The references must outlive the service.  `server`: host:port of the session listener, for hosts
+// and people.
 std::shared_ptr<grpc::Service> MakeEnrollmentService(Authorizer& authorizer,
-                                                     HostEnrollment& enrollment,
+                                                     HostEnrollment& enrollment, People& people,
                                                      std::string server);
 
 class EnrollmentDoor {

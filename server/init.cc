@@ -75,8 +75,10 @@ std::string ContextOf(const std::string& name, const std::string& server) {
                       "'\n    ca: ca.crt\n    certificate: tls.crt\n    key: tls.key\n");
 }
 
-absl::Status MakeOperator(Vfs& vfs, Authority& authority, const std::string& folder,
-                          const std::string& name, const std::string& server, absl::Time now) {
+// The serial of the certificate, for the store.
+absl::StatusOr<CertificateRow> MakeOperator(Vfs& vfs, Authority& authority,
+                                            const std::string& folder, const std::string& name,
+                                            const std::string& server, absl::Time now) {
   RETURN_IF_ERROR(vfs.MakeFolder(absl::StrCat(folder, "/operators")));
   const std::string home = absl::StrCat(folder, "/operators/", name);
   RETURN_IF_ERROR(vfs.MakeFolder(home));
@@ -86,22 +88,28 @@ absl::Status MakeOperator(Vfs& vfs, Authority& authority, const std::string& fol
   RETURN_IF_ERROR(WriteDurably(vfs, home + "/tls.key", key_pem));
   RETURN_IF_ERROR(WriteDurably(vfs, home + "/tls.crt", issued.chain_pem));
   RETURN_IF_ERROR(WriteDurably(vfs, home + "/ca.crt", authority.root_pem()));
-  return WriteDurably(vfs, home + "/dumpctl.yaml", ContextOf(name, server));
+  RETURN_IF_ERROR(WriteDurably(vfs, home + "/dumpctl.yaml", ContextOf(name, server)));
+  ASSIGN_OR_RETURN(const CertificatePtr leaf, ReadCertificateDer(issued.chain.front()));
+  ASSIGN_OR_RETURN(const CertificateSummary summary, Summarize(*leaf));
+  return CertificateRow{summary.serial, summary.not_after};
 }
 
 absl::Status MakeStore(const std::string& path, const Clock& clock, const InitOptions& options,
-                       const Authority& authority) {
+                       const Authority& authority, const CertificateRow& certificate) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, MakeSqliteStore(path, clock));
-  return store
-      ->RecordAudit({.actor = "local",
-                     .source = "",
-                     .action = "server.init",
-                     .object = options.trust_domain,
-                     .detail = absl::StrCat("root sha256:", authority.root_pin(), ", operator ",
-                                            options.operator_name),
-                     .before = "",
-                     .after = ""})
-      .status();
+  PersonRow admin;
+  admin.name = options.operator_name;
+  admin.roles = {kAdminRole};
+  admin.certificates = {certificate};
+  return store->AddPerson(admin, std::nullopt,
+                          {.actor = "local",
+                           .source = "",
+                           .action = "server.init",
+                           .object = options.trust_domain,
+                           .detail = absl::StrCat("root sha256:", authority.root_pin(),
+                                                  ", operator ", options.operator_name),
+                           .before = "",
+                           .after = ""});
 }
 
 std::string WhatNext(const InitOptions& options) {
@@ -131,10 +139,11 @@ absl::StatusOr<std::string> Init(const InitOptions& options, Vfs& vfs, const Clo
       vfs, *authority, {options.folder + "/server.crt", options.folder + "/server.key"},
       config.names, now));
   ASSIGN_OR_RETURN(const HostPort listen, ParseHostPort(options.listen));
-  RETURN_IF_ERROR(MakeOperator(vfs, *authority, options.folder, options.operator_name,
-                               JoinHostPort(config.names.front(), listen.port), now));
+  ASSIGN_OR_RETURN(const CertificateRow certificate,
+                   MakeOperator(vfs, *authority, options.folder, options.operator_name,
+                                JoinHostPort(config.names.front(), listen.port), now));
   FAILPOINT("init.identities-made");
-  RETURN_IF_ERROR(MakeStore(options.folder + "/store.db", clock, options, *authority));
+  RETURN_IF_ERROR(MakeStore(options.folder + "/store.db", clock, options, *authority, certificate));
   FAILPOINT("init.store-made");
   // Last: a folder with it is complete.
   RETURN_IF_ERROR(WriteDurably(vfs, options.folder + "/server.yaml", FormatServerConfig(config)));

@@ -1,53 +1,96 @@
 // SPDX-License-Identifier: Apache-2.0
-// How many calls of one operator run at a time: each holds a thread, and one
-// operator must not have them all.  Thread-safe.
+// The calls of people that run: each holds a thread, so one person must not
+// have them all, and who is revoked loses hers.  Thread-safe.
 #ifndef DUMPWARDEN_SERVER_OPERATOR_CALLS_H_
 #define DUMPWARDEN_SERVER_OPERATOR_CALLS_H_
 
-#include <map>
+#include <functional>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+
 namespace dumpwarden {
 
-class OperatorCalls {
- public:
-  explicit OperatorCalls(int most) : most_(most) {}
+// How many calls of a kind run at a time.
+struct CallLimit {
+  int of_one;
+  int of_all;
+  // "16 calls of this operator <do> already; <advice>".
+  const char* doing;
+  const char* advice;
+};
 
+class OperatorCalls {
+  struct Call {
+    const CallLimit* limit;
+    std::string id;
+    std::function<void()> cut_off;
+  };
+  using Calls = std::list<Call>;
+
+ public:
   // A call runs as long as this.
   class Running {
    public:
-    Running(OperatorCalls& calls, std::string id) : calls_(calls), id_(std::move(id)) {}
-    ~Running() { calls_.End(id_); }
+    Running(OperatorCalls& calls, Calls::iterator at) : calls_(calls), at_(at) {}
+    ~Running() { calls_.End(at_); }
     Running(const Running&) = delete;
     Running& operator=(const Running&) = delete;
 
    private:
     OperatorCalls& calls_;
-    const std::string id_;
+    const Calls::iterator at_;
   };
 
-  // Null when this operator has as many as it may.
-  std::unique_ptr<Running> Begin(const std::string& id) {
+  // kResourceExhausted when there are as many as there may be.  `cut_off` is to end the call soon;
+  // it may not call this object, and may be called until the Running goes.
+  absl::StatusOr<std::unique_ptr<Running>> Begin(const CallLimit& limit, const std::string& id,
+                                                 std::function<void()> cut_off) {
     const std::lock_guard lock(mutex_);
-    int& running = running_[id];
-    if (running >= most_) return nullptr;
-    ++running;
-    return std::make_unique<Running>(*this, id);
+    int of_one = 0;
+    int of_all = 0;
+    for (const Call& call : calls_) {
+      if (call.limit != &limit) continue;
+      ++of_all;
+      if (call.id == id) ++of_one;
+    }
+    if (of_one >= limit.of_one) return Full(limit.of_one, " of this operator", limit);
+    if (of_all >= limit.of_all) return Full(limit.of_all, "", limit);
+    calls_.push_back({&limit, id, std::move(cut_off)});
+    return std::make_unique<Running>(*this, std::prev(calls_.end()));
+  }
+
+  // Ends all calls of one; how many.
+  int CutOff(const std::string& id) {
+    const std::lock_guard lock(mutex_);
+    int ended = 0;
+    for (const Call& call : calls_) {
+      if (call.id != id) continue;
+      call.cut_off();
+      ++ended;
+    }
+    return ended;
   }
 
  private:
-  void End(const std::string& id) {
-    const std::lock_guard lock(mutex_);
-    const auto at = running_.find(id);
-    if (--at->second == 0) running_.erase(at);
+  static absl::Status Full(int most, absl::string_view whose, const CallLimit& limit) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(most, " calls", whose, " ", limit.doing, " already; ", limit.advice));
   }
 
-  const int most_;
+  void End(Calls::iterator at) {
+    const std::lock_guard lock(mutex_);
+    calls_.erase(at);
+  }
+
   std::mutex mutex_;
-  std::map<std::string, int> running_;  // only who has a call
+  Calls calls_;  // at most as many as there are threads
 };
 
 }  // namespace dumpwarden

@@ -34,6 +34,7 @@
 #include "server/identity/server_identity.h"
 #include "server/library_log.h"
 #include "server/listener.h"
+#include "server/people.h"
 #include "server/retention_runs.h"
 #include "server/store/sqlite_store.h"
 
@@ -207,6 +208,7 @@ class Server {
     hosts_ = std::make_unique<Hosts>(*store_, *fleet_, clock_,
                                      3 * absl::Seconds(config_.check_in_seconds) + kStaleMargin);
     enrollment_ = std::make_unique<HostEnrollment>(*store_, *authority_, clock_, random_, log_);
+    people_ = std::make_unique<People>(*store_, *authority_, clock_, random_, log_);
     ListenerOptions door;
     door.address = config_.enrollment_listener;
     door.credentials = ServerTls(Files());
@@ -214,7 +216,8 @@ class Server {
     door.max_threads = kMaxThreads;
     door.max_age = absl::Minutes(1);
     door_ = std::make_unique<EnrollmentDoor>(*store_, clock_, log_, std::move(door), [this] {
-      return MakeEnrollmentService(*authorizer_, *enrollment_, PublicAddress(listener_->address()));
+      return MakeEnrollmentService(*authorizer_, *enrollment_, *people_,
+                                   PublicAddress(listener_->address()));
     });
   }
 
@@ -234,6 +237,7 @@ class Server {
         .policies = *policies_,
         .hosts = *hosts_,
         .enrollment = *enrollment_,
+        .people = *people_,
         .door = *door_,
         .feed = feed_,
         .public_address = [this](const std::string& bound) { return PublicAddress(bound); }};
@@ -293,6 +297,7 @@ class Server {
   std::unique_ptr<Policies> policies_;
   std::unique_ptr<Hosts> hosts_;
   std::unique_ptr<HostEnrollment> enrollment_;
+  std::unique_ptr<People> people_;
   std::unique_ptr<EnrollmentDoor> door_;
   absl::Status door_status_;
   std::unique_ptr<Listener> listener_;

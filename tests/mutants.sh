@@ -77,10 +77,32 @@ mutant unread-is-dead server/fleet/pacing.cc 'probe_test *' \
   'return !session.paced && now' 'return now'
 mutant flooding-live-session-is-never-replaced server/fleet/pacing.cc 'probe_test *' \
   '|| now - slot.probed >= kLongestProbe' ''
-mutant operator-has-one-call-more server/admin_service.cc 'operator_limits_test *' \
-  'calls_{kMaxCallsOfOne};' 'calls_{kMaxCallsOfOne + 1};'
-mutant operators-have-one-follower-more server/admin_service.cc 'operator_limits_test *' \
-  '++followers_ > kMaxFollowers' '++followers_ > kMaxFollowers + 1'
+mutant operator-has-one-call-more server/authorize.cc 'operator_limits_test *' \
+  'kCalls{16, 64,' 'kCalls{17, 64,'
+mutant operators-have-one-follower-more server/authorize.cc 'operator_limits_test *' \
+  'kFollowers{8, 16,' 'kFollowers{8, 17,'
+mutant role-ignored server/authorize.cc 'authorize_test *' \
+  'if ((RolesOf(person->roles) & caller.permission->roles) != 0) return' 'if (true) return'
+mutant revoked-person-comes-in server/authorize.cc 'authorize_test *' \
+  'if (person->revoked.has_value()) {' 'if (false) {'
+mutant withdrawn-certificate-comes-in server/authorize.cc 'authorize_test *' \
+  'if (!MayUse(*person, caller.principal.serial)) {' 'if (false) {'
+mutant viewer-puts-policies-in-force server/authorize.cc 'authorize_test *KeepsDuties*' \
+  'Change("dumpwarden.v1.Admin.ApplyPolicies", kAuthors)' \
+  'Change("dumpwarden.v1.Admin.ApplyPolicies", kReaders)'
+mutant call-outlives-its-person server/admin_service.cc 'login_test *Leaver*' \
+  'calls_.CutOff(parts_.people.IdOf(request->name()))' '0'
+mutant login-code-works-twice server/store/people.cc 'sqlite_store_test:people_test *' \
+  'if (!select.IsNull(1)) {' 'if (false) {'
+mutant expired-login-code-works server/store/people.cc 'sqlite_store_test:people_test *' \
+  'if (expires <= claim.now) {' 'if (false) {'
+mutant last-admin-goes server/store/people.cc 'sqlite_store_test *Admin*' \
+  'if (found) return absl::OkStatus();' 'return absl::OkStatus();'
+mutant code-outlives-its-person server/store/people.cc 'sqlite_store_test:people_test *' \
+  'RunFor(db, "DELETE FROM login_code WHERE person_id = ? AND used IS NULL", person.id));
+  return true;' \
+  'RunFor(db, "SELECT ?", person.id));
+  return true;'
 mutant selector-ignored core/policy/merge.cc 'merge_test *' \
   'if (!Matches(in_force.policy.selector, facts)) continue;' ''
 mutant audit-policy-writes core/reconcile/plan.cc 'plan_golden_test:plan_test *' \

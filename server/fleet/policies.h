@@ -15,16 +15,11 @@
 #include "core/policy/merge.h"
 #include "dumpwarden/v1/admin.pb.h"
 #include "google/protobuf/repeated_ptr_field.h"
+#include "server/actor.h"
 #include "server/fleet/fleet.h"
 #include "server/store/store.h"
 
 namespace dumpwarden {
-
-// Who asks, for the audit log.
-struct Actor {
-  std::string id;      // spiffe id
-  std::string source;  // peer address
-};
 
 using PolicySources = google::protobuf::RepeatedPtrField<v1::PolicySource>;
 

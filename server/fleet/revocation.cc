@@ -1,30 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/fleet/revocation.h"
 
-#include <cstddef>
-
-#include "absl/strings/ascii.h"
-#include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
 #include "server/fleet/hosts.h"
 
 namespace dumpwarden {
-namespace {
-
-constexpr std::size_t kMaxReason = 500;
-
-absl::Status CheckReason(absl::string_view reason) {
-  if (absl::StripAsciiWhitespace(reason).empty()) {
-    return absl::InvalidArgumentError("a reason is missing; it is kept in the audit log");
-  }
-  if (reason.size() <= kMaxReason) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("the reason has ", reason.size(), " bytes; at most ", kMaxReason, " are kept"));
-}
-
-}  // namespace
-
 absl::StatusOr<v1::RevokeHostResponse> RevokeHost(Store& store, Fleet& fleet,
                                                   const v1::RevokeHostRequest& request,
                                                   const Actor& actor) {

@@ -52,7 +52,10 @@ absl::StatusOr<std::int64_t> CloseTokens(Database& db, absl::Time now) {
   ASSIGN_OR_RETURN(Statement close,
                    db.Prepare("UPDATE token SET expires = ?1 WHERE used IS NULL AND expires > ?1"));
   RETURN_IF_ERROR(close.Bind(1, absl::ToUnixMicros(now)).Run());
-  return db.Changes();
+  const std::int64_t tokens = db.Changes();
+  ASSIGN_OR_RETURN(Statement codes, db.Prepare("DELETE FROM login_code WHERE used IS NULL"));
+  RETURN_IF_ERROR(codes.Run());
+  return tokens + db.Changes();
 }
 
 }  // namespace
@@ -78,7 +81,7 @@ absl::Status BeginAfterRestore(const std::string& path, absl::Time now, const st
                       .source = "",
                       .action = "server.restore",
                       .object = from,
-                      .detail = absl::StrCat("open tokens closed: ", closed),
+                      .detail = absl::StrCat("open tokens and login codes closed: ", closed),
                       .before = "",
                       .after = ""};
     return InsertAudit(*db, audit, now).status();

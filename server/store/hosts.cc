@@ -3,10 +3,10 @@
 
 #include <map>
 
-#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
+#include "server/store/secrets.h"
 
 namespace dumpwarden {
 namespace {
@@ -50,25 +50,10 @@ absl::Status RequireChange(Database& db, HostId host) {
   return absl::NotFoundError(absl::StrCat("there is no host with the number ", host));
 }
 
-// Takes as long for a near miss as for a far one.
-bool SameSecret(absl::string_view a, absl::string_view b) {
-  if (a.size() != b.size()) return false;
-  volatile unsigned char difference = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    difference = static_cast<unsigned char>(difference | (a[i] ^ b[i]));
-  }
-  return difference == 0;
-}
+absl::Status Refused(absl::string_view why) { return RefusedSecret("enrolment", why); }
 
-absl::Status Refused(absl::string_view why) {
-  return absl::PermissionDeniedError(absl::StrCat("enrolment refused: ", why));
-}
-
-// To who has shown the right secret.
 absl::Status RefusedToHolder(absl::string_view why) {
-  absl::Status refused = Refused(why);
-  refused.SetPayload(kHolderMayKnow, absl::Cord());
-  return refused;
+  return dumpwarden::RefusedToHolder("enrolment", why);
 }
 
 absl::Status InsertHostRow(Database& db, const HostRow& host, absl::Time now) {
@@ -184,7 +169,11 @@ absl::Status InsertToken(Database& db, const TokenRow& token) {
 
 absl::StatusOr<std::optional<absl::Time>> SelectNewestExpiry(Database& db, absl::Time now) {
   ASSIGN_OR_RETURN(Statement select,
-                   db.Prepare("SELECT MAX(expires) FROM token WHERE used IS NULL AND expires > ?"));
+                   db.Prepare("SELECT MAX(expires) FROM ("
+                              "SELECT expires FROM token WHERE used IS NULL AND expires > ?1 "
+                              "UNION ALL "
+                              "SELECT expires FROM login_code WHERE used IS NULL AND "
+                              "expires > ?1)"));
   ASSIGN_OR_RETURN(const bool row, select.Bind(1, absl::ToUnixMicros(now)).Step());
   if (!row || select.IsNull(0)) return std::optional<absl::Time>();
   return std::make_optional(absl::FromUnixMicros(select.Int(0)));

@@ -31,8 +31,14 @@ absl::StatusOr<std::int64_t> DeleteTokens(Database& db, Expiry& expiry) {
   RETURN_IF_ERROR(RunBatch(db, labels, expiry.over_before).status());
   const std::string tokens = absl::StrCat("DELETE FROM token WHERE token_id IN ", kOldTokens);
   ASSIGN_OR_RETURN(const std::int64_t deleted, RunBatch(db, tokens, expiry.over_before));
-  expiry.more = deleted == kExpiryBatch;
-  return deleted;
+  ASSIGN_OR_RETURN(const std::int64_t codes,
+                   RunBatch(db,
+                            "DELETE FROM login_code WHERE code_id IN (SELECT code_id "
+                            "FROM login_code WHERE COALESCE(used, expires) < ?1 AND expires < ?1 "
+                            "ORDER BY code_id LIMIT ?2)",
+                            expiry.over_before));
+  expiry.more = deleted == kExpiryBatch || codes == kExpiryBatch;
+  return deleted + codes;
 }
 
 absl::StatusOr<std::int64_t> DeletePolicyVersions(Database& db, Expiry& expiry) {

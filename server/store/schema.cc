@@ -229,10 +229,53 @@ WHEN NEW.sequence <> -1 AND NEW.sequence <= (SELECT MAX(sequence) FROM audit)
 BEGIN SELECT RAISE(ABORT, 'audit rows are never deleted, nor replaced'); END;
 )sql";
 
+// People, what they may do, and which certificates they go by.  unlisted: any certificate of that
+// name is hers, because an earlier server kept no list; until she is revoked.  Only the operator of
+// `init` had one then, named by its audit row; a database without an audit row is new.
+constexpr absl::string_view kPeople = R"sql(
+CREATE TABLE person (
+  person_id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  added INTEGER NOT NULL,
+  revoked INTEGER,                 -- when; null = not
+  unlisted INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE person_role (
+  person_id INTEGER NOT NULL REFERENCES person,
+  role TEXT NOT NULL,
+  PRIMARY KEY (person_id, role)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE person_certificate (
+  serial TEXT PRIMARY KEY,         -- lower-case hex
+  person_id INTEGER NOT NULL REFERENCES person,
+  expires INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX certificate_of_person ON person_certificate (person_id);
+
+CREATE TABLE login_code (
+  code_id TEXT PRIMARY KEY,
+  secret_digest BLOB NOT NULL,
+  person_id INTEGER NOT NULL REFERENCES person,
+  expires INTEGER NOT NULL,
+  used INTEGER                     -- when; null = not yet
+) STRICT;
+CREATE INDEX login_code_open ON login_code (expires) WHERE used IS NULL;
+
+INSERT INTO person (name, added, unlisted)
+SELECT COALESCE((SELECT substr(detail, instr(detail, ', operator ') + 11) FROM audit
+                 WHERE action = 'server.init' AND instr(detail, ', operator ') > 0
+                 ORDER BY sequence LIMIT 1), 'admin'),
+       (SELECT MIN(at) FROM audit), 1
+WHERE EXISTS (SELECT 1 FROM audit);
+INSERT INTO person_role SELECT person_id, 'admin' FROM person;
+)sql";
+
 }  // namespace
 
 std::vector<absl::string_view> Migrations() {
-  return {kFirst, kAcrossEpochs, kOpenTokens, kRestores, kRetention};
+  return {kFirst, kAcrossEpochs, kOpenTokens, kRestores, kRetention, kPeople};
 }
 
 }  // namespace dumpwarden

@@ -12,6 +12,7 @@
 #include "server/store/audit_rows.h"
 #include "server/store/group_commit.h"
 #include "server/store/hosts.h"
+#include "server/store/people.h"
 #include "server/store/policies.h"
 #include "server/store/readers.h"
 #include "server/store/reports.h"
@@ -90,7 +91,9 @@ class SqliteStore : public Store {
       // The refusal is an outcome to be committed: its audit row must stay.
       if (absl::IsPermissionDenied(checked)) {
         enrolled = checked;
-        return RecordRefusal(db, audit, checked);
+        Audit row = audit;
+        row.action = "host.enroll.refused";
+        return RecordRefusal(db, std::move(row), checked);
       }
       RETURN_IF_ERROR(checked);
       ASSIGN_OR_RETURN(enrolled, InsertHost(db, claim));
@@ -108,12 +111,47 @@ class SqliteStore : public Store {
   }
 
   absl::StatusOr<bool> RevokeHost(HostId host, const Audit& audit) override {
-    bool changed = false;
+    return CommitWhenChanged(audit, [&](Database& db, Audit&) { return UpdateRevoked(db, host); });
+  }
+
+  absl::Status AddPerson(const PersonRow& person, const std::optional<LoginCodeRow>& code,
+                         const Audit& audit) override {
+    return CommitAudited(audit, [&](Database& db) -> absl::Status {
+      RETURN_IF_ERROR(InsertPerson(db, person, clock_.Now()));
+      return code.has_value() ? InsertLoginCode(db, *code) : absl::OkStatus();
+    });
+  }
+  absl::Status CreateLoginCode(const LoginCodeRow& code, const Audit& audit) override {
+    return CommitAudited(audit, [&](Database& db) { return InsertLoginCode(db, code); });
+  }
+  absl::StatusOr<PersonRow> UseLoginCode(const LoginClaim& claim, const IssueLogin& issue,
+                                         const Audit& refusal) override {
+    absl::StatusOr<PersonRow> person = absl::UnknownError("");
     RETURN_IF_ERROR(writer_.Commit([&](Database& db) -> absl::Status {
-      ASSIGN_OR_RETURN(changed, UpdateRevoked(db, host));
-      return changed ? InsertAudit(db, audit, clock_.Now()).status() : absl::OkStatus();
+      person = CheckLoginCode(db, claim);
+      // As in EnrollHost.
+      if (absl::IsPermissionDenied(person.status())) {
+        return RecordRefusal(db, refusal, person.status());
+      }
+      RETURN_IF_ERROR(person.status());
+      ASSIGN_OR_RETURN(const Login login, issue(*person));
+      RETURN_IF_ERROR(KeepLogin(db, claim, *person, login.certificate));
+      person->certificates.push_back(login.certificate);
+      return InsertAudit(db, login.audit, clock_.Now()).status();
     }));
-    return changed;
+    return person;
+  }
+  absl::StatusOr<bool> SetRoles(const std::string& name, const std::vector<std::string>& roles,
+                                absl::Time now, bool trial, const Audit& audit) override {
+    const RolesChange change{name, roles, now, trial};
+    return CommitWhenChanged(
+        audit, [&](Database& db, Audit& row) { return UpdateRoles(db, change, row); }, trial);
+  }
+  absl::StatusOr<bool> RevokePerson(const std::string& name, absl::Time now, bool trial,
+                                    const Audit& audit) override {
+    return CommitWhenChanged(
+        audit, [&](Database& db, Audit&) { return UpdatePersonRevoked(db, name, now, trial); },
+        trial);
   }
 
   absl::Status SetHostVersion(HostId host, const std::string& agent_version) override {
@@ -174,6 +212,12 @@ class SqliteStore : public Store {
   absl::StatusOr<HostRow> FindHost(const std::string& uuid) override {
     return readers_.Run([&](Database& db) { return SelectHost(db, uuid); });
   }
+  absl::StatusOr<std::vector<PersonRow>> ListPeople() override {
+    return readers_.Run(&SelectPeople);
+  }
+  absl::StatusOr<PersonRow> FindPerson(const std::string& name) override {
+    return readers_.Run([&](Database& db) { return SelectPerson(db, name); });
+  }
   absl::StatusOr<HostState> ReadState(HostId host) override {
     return readers_.Run([&](Database& db) { return SelectState(db, host); });
   }
@@ -205,8 +249,22 @@ class SqliteStore : public Store {
     });
   }
 
+  // `change` says whether it changed anything, and may add to the row.
+  absl::StatusOr<bool> CommitWhenChanged(
+      const Audit& audit,
+      const std::function<absl::StatusOr<bool>(Database& db, Audit& row)>& change,
+      bool trial = false) {
+    bool changed = false;
+    RETURN_IF_ERROR(writer_.Commit([&](Database& db) -> absl::Status {
+      Audit row = audit;
+      ASSIGN_OR_RETURN(changed, change(db, row));
+      if (!changed || trial) return absl::OkStatus();
+      return InsertAudit(db, row, clock_.Now()).status();
+    }));
+    return changed;
+  }
+
   absl::Status RecordRefusal(Database& db, Audit audit, const absl::Status& why) {
-    audit.action = "host.enroll.refused";
     audit.detail = absl::StrCat(why.message(), audit.detail.empty() ? "" : "; ", audit.detail);
     return InsertAudit(db, audit, clock_.Now()).status();
   }

@@ -65,6 +65,38 @@ struct TokenRow {
   absl::Time expires;
 };
 
+// The role that gives the others: somebody always has it.
+inline constexpr char kAdminRole[] = "admin";
+
+// A client certificate of a person.
+struct CertificateRow {
+  std::string serial;  // lower-case hex
+  absl::Time expires;
+};
+
+struct PersonRow {
+  std::string name;                // alice@corp.example
+  std::vector<std::string> roles;  // sorted
+  absl::Time added;
+  std::optional<absl::Time> revoked;
+  bool unlisted = false;                     // any certificate of that name is hers
+  std::vector<CertificateRow> certificates;  // those that she may use; some may have expired
+};
+
+struct LoginCodeRow {
+  std::string id;
+  std::string secret_digest;  // SHA-256
+  std::string person;
+  absl::Time expires;
+};
+
+// A code as somebody shows it.
+struct LoginClaim {
+  std::string code_id;
+  std::string secret_digest;
+  absl::Time now;
+};
+
 // Who did it, from where, and what.
 struct Audit {
   std::string actor;
@@ -150,6 +182,13 @@ struct KeptClock {
   absl::Duration doubted_for;                  // while a server ran
 };
 
+// What a code that is good gives its person.
+struct Login {
+  CertificateRow certificate;
+  Audit audit;
+};
+using IssueLogin = std::function<absl::StatusOr<Login>(const PersonRow& person)>;
+
 class Store {
  public:
   virtual ~Store() = default;
@@ -178,10 +217,30 @@ class Store {
   virtual absl::StatusOr<HostRow> EnrollHost(const std::string& token_id,
                                              const std::string& secret_digest, const HostRow& host,
                                              absl::Time now, const Audit& audit) = 0;
+  // Of tokens and of login codes.
   virtual absl::StatusOr<std::optional<absl::Time>> NewestTokenExpiry(absl::Time now) = 0;
   virtual absl::Status QuarantineHost(HostId host, const Audit& audit) = 0;
   // For good.  False, and no audit row, when it was already.
   virtual absl::StatusOr<bool> RevokeHost(HostId host, const Audit& audit) = 0;
+  // Name, roles, certificates and `unlisted` are kept.  kAlreadyExists when there is such a person;
+  // one who was revoked comes back, without any right from before.
+  virtual absl::Status AddPerson(const PersonRow& person, const std::optional<LoginCodeRow>& code,
+                                 const Audit& audit) = 0;
+  // In place of the person's other open code.  kNotFound, or kFailedPrecondition when revoked.
+  virtual absl::Status CreateLoginCode(const LoginCodeRow& code, const Audit& audit) = 0;
+  // Burns the code and keeps the certificate that `issue` makes (inside the transaction: it may not
+  // call the store).  kPermissionDenied as EnrollHost; `refusal` is the audit row then.
+  virtual absl::StatusOr<PersonRow> UseLoginCode(const LoginClaim& claim, const IssueLogin& issue,
+                                                 const Audit& refusal) = 0;
+  // False, and no audit row, when nothing changes.  kNotFound; kFailedPrecondition when revoked,
+  // or when nobody else who is admin could log in any more.
+  // `trial`: only checked.
+  virtual absl::StatusOr<bool> SetRoles(const std::string& name,
+                                        const std::vector<std::string>& roles, absl::Time now,
+                                        bool trial, const Audit& audit) = 0;
+  // With certificates and open codes.  The same.
+  virtual absl::StatusOr<bool> RevokePerson(const std::string& name, absl::Time now, bool trial,
+                                            const Audit& audit) = 0;
   virtual absl::Status SetHostVersion(HostId host, const std::string& agent_version) = 0;
   // All or none.  Same digest as in force is left alone (changed = false).  version 0 = next.
   // kAborted when a given version is not above every earlier one of that name.  Each policy that
@@ -204,6 +263,8 @@ class Store {
   virtual absl::StatusOr<PolicyRow> GetPolicy(const std::string& name, std::uint64_t version) = 0;
   virtual absl::StatusOr<std::vector<HostRow>> ListHosts() = 0;
   virtual absl::StatusOr<HostRow> FindHost(const std::string& uuid) = 0;
+  virtual absl::StatusOr<std::vector<PersonRow>> ListPeople() = 0;  // by name; the revoked too
+  virtual absl::StatusOr<PersonRow> FindPerson(const std::string& name) = 0;
   // Empty when nothing was reported.
   virtual absl::StatusOr<HostState> ReadState(HostId host) = 0;
   virtual absl::StatusOr<v1::Facts> ReadFacts(HostId host) = 0;

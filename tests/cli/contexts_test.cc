@@ -98,5 +98,27 @@ TEST(Contexts, SaysWhereItLookedWhenThereIsNone) {
                        HasSubstr("/nowhere/.config/dumpwarden/dumpctl.yaml")));
 }
 
+// dumpctl login reads and writes it.
+TEST(Contexts, ReadsWhatItWritesWherever) {
+  for (const char* file : {"/home/a/dumpctl.yaml", "dumpctl.yaml", "conf/dumpctl.yaml"}) {
+    SCOPED_TRACE(file);
+    ASSERT_OK_AND_ASSIGN(Configuration read, ReadConfiguration(kTwo, file));
+    read.contexts[1].name = "it's: #odd";
+    read.current = read.contexts[1].name;
+    const std::string written = FormatConfiguration(read, file);
+    ASSERT_OK_AND_ASSIGN(const Configuration again, ReadConfiguration(written, file));
+    EXPECT_EQ(again.current, "it's: #odd");
+    ASSERT_EQ(again.contexts.size(), 2U);
+    for (std::size_t i = 0; i < 2; ++i) {
+      EXPECT_EQ(again.contexts[i].name, read.contexts[i].name);
+      EXPECT_EQ(again.contexts[i].server, read.contexts[i].server);
+      EXPECT_EQ(again.contexts[i].ca, read.contexts[i].ca);
+      EXPECT_EQ(again.contexts[i].certificate, read.contexts[i].certificate);
+      EXPECT_EQ(again.contexts[i].key, read.contexts[i].key);
+    }
+    EXPECT_THAT(written, HasSubstr("ca: 'ca.crt'")) << "beside the file stays beside it";
+  }
+}
+
 }  // namespace
 }  // namespace dumpwarden

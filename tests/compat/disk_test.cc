@@ -68,6 +68,9 @@ TEST_P(DiskTest, TheStoreHasEverything) {
   ASSERT_OK_AND_ASSIGN(const auto audit, store->ListAudit({}));
   EXPECT_THAT(audit, SizeIs(9));
   EXPECT_THAT(store->RecordAudit({}), IsOk());
+  ASSERT_OK_AND_ASSIGN(const PersonRow admin, store->FindPerson("admin"));
+  EXPECT_THAT(admin.roles, testing::ElementsAre("admin"));
+  EXPECT_TRUE(admin.unlisted) << "its certificate is on no list";
 }
 
 TEST_P(DiskTest, TheAgentsStateHasEverything) {

@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <random>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace dumpwarden {
@@ -175,6 +177,44 @@ std::string Host::Value(const std::string& name) const {
   const std::size_t at = text.find(start);
   if (at == std::string::npos) return "";
   return text.substr(at + start.size(), text.find("\r\n", at) - at - start.size());
+}
+
+Person::Person(const Server& server, const std::string& name, const std::string& roles)
+    : name_(name) {
+  const Finished done = LogIn(server.CtlJson({"person", "add", name, "--role", roles}));
+  EXPECT_EQ(done.exit_code, 0) << done.err;
+}
+
+Finished Person::LogIn(const Json& code, std::vector<std::string> more) const {
+  WriteAll(File("code"), code["code"].get<std::string>());
+  std::vector<std::string> arguments = {"login", "--server", code["address"].get<std::string>(),
+                                        "--code-file", File("code")};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return Ctl(std::move(arguments));
+}
+
+std::vector<std::string> Person::CtlLine(std::vector<std::string> arguments) const {
+  arguments.insert(arguments.begin(), {Program("dumpctl"), "--config", config()});
+  return arguments;
+}
+
+Finished Person::Ctl(std::vector<std::string> arguments) const {
+  return RunProgram(CtlLine(std::move(arguments)));
+}
+
+std::string Person::Files() const {
+  std::filesystem::create_directories(File("files"));
+  const std::pair<const char*, const char*> kNames[] = {
+      {".ca.crt", "ca.crt"}, {".crt", "tls.crt"}, {".key", "tls.key"}};
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(File("config"))) {
+    const std::string path = entry.path().string();
+    for (const auto& [ending, name] : kNames) {
+      if (!absl::EndsWith(path, ending)) continue;
+      WriteAll(File(absl::StrCat("files/", name)), ReadAll(path));
+      break;
+    }
+  }
+  return File("files");
 }
 
 }  // namespace dumpwarden

@@ -7,6 +7,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/support/process.h"
@@ -95,6 +96,29 @@ class Host {
   TempFolder temp_;
   std::string name_;
   std::unique_ptr<Process> process_;
+};
+
+// Person is one who was added and has logged in, with a configuration of their own.
+class Person {
+ public:
+  // The test fails when any of it does.
+  Person(const Server& server, const std::string& name, const std::string& roles);
+  explicit Person(std::string name) : name_(std::move(name)) {}  // not added, not logged in
+
+  // dumpctl login with a code as `person add -o json` gives it.
+  Finished LogIn(const Json& code, std::vector<std::string> more = {}) const;
+  Finished Ctl(std::vector<std::string> arguments) const;  // with that configuration
+  std::vector<std::string> CtlLine(std::vector<std::string> arguments) const;
+  // ca.crt, tls.crt and tls.key of the one context, as DialWith wants them.
+  std::string Files() const;
+
+  const std::string& name() const { return name_; }
+  std::string config() const { return temp_.File("config/dumpctl.yaml"); }
+  std::string File(const std::string& name) const { return temp_.File(name); }
+
+ private:
+  TempFolder temp_;
+  std::string name_;
 };
 
 // CrashControl and Memory Management as a fresh Server 2022 has them.

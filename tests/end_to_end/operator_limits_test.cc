@@ -14,10 +14,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "dumpwarden/v1/admin.grpc.pb.h"
-#include "platform/system.h"
-#include "server/identity/authority.h"
 #include "tests/end_to_end/fleet.h"
 #include "tests/support/bare_session.h"
 #include "tests/support/status_matchers.h"
@@ -28,23 +25,12 @@ namespace {
 using testing::HasSubstr;
 using Code = grpc::StatusCode;
 
-// As `admin`, but with a name of its own; 64 KiB of an answer wait unread, and not more.
-std::unique_ptr<v1::Admin::Stub> DialAsOperator(const Server& server, const std::string& name) {
-  const auto vfs = MakeSystemVfs();
-  const auto random = MakeSystemRandom();
-  auto authority = Authority::Open(*vfs, *random, server.folder() + "/ca");
-  EXPECT_THAT(authority, IsOk());
-  auto key = MakeKey();
-  auto issued = (*authority)->IssueOperator(**key, name, absl::Now(), absl::Hours(1));
-  EXPECT_THAT(issued, IsOk());
-  TempFolder folder;
-  WriteAll(folder.File("ca.crt"), (*authority)->root_pem());
-  WriteAll(folder.File("tls.crt"), issued->chain_pem);
-  WriteAll(folder.File("tls.key"), *PrivateKeyPem(**key));
+// 64 KiB of an answer wait unread, and not more.
+std::unique_ptr<v1::Admin::Stub> Dial(const Server& server, const Person& person) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 64 * 1024);
-  return v1::Admin::NewStub(DialWith(server.address(), folder.File("."), arguments));
+  return v1::Admin::NewStub(DialWith(server.address(), person.Files(), arguments));
 }
 
 // One call that streams its answer, and is known to run, or not: its end then says why.
@@ -104,8 +90,11 @@ class OperatorLimits : public testing::Test {
     session_ =
         std::make_unique<BareSession>(DialWith(server_.address(), host_.File("data/identity")));
     ASSERT_TRUE(session_->Join());
-    alice_ = DialAsOperator(server_, "alice");
-    bob_ = DialAsOperator(server_, "bob");
+    alice_ = DialAs("alice");
+    bob_ = DialAs("bob");
+  }
+  std::unique_ptr<v1::Admin::Stub> DialAs(const std::string& name) {
+    return Dial(server_, Person(server_, name, "viewer"));
   }
   // 800 KiB of findings.
   void ReportMuch() {
@@ -153,7 +142,7 @@ TEST_F(OperatorLimits, OneHasAtMostEightFollowersAndOthersHaveTheirs) {
 }
 
 TEST_F(OperatorLimits, AllHaveAtMostSixteenFollowers) {
-  const auto carol = DialAsOperator(server_, "carol");
+  const auto carol = DialAs("carol");
   std::vector<std::unique_ptr<Follower>> followers;
   for (int i = 0; i < 8; ++i) {
     followers.push_back(Follow(*alice_));

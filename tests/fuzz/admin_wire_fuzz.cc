@@ -24,6 +24,8 @@
 #include "server/fleet/revocation.h"
 #include "server/identity/authority.h"
 #include "server/identity/enrollment.h"
+#include "server/identity/roles.h"
+#include "server/people.h"
 #include "server/store/sqlite_store.h"
 #include "tests/fuzz/check.h"
 #include "tests/fuzz/frames.h"
@@ -55,6 +57,12 @@ class Server {
     hosts_ = std::make_unique<Hosts>(*store_, *fleet_, clock_, absl::Minutes(5));
     policies_ = std::make_unique<Policies>(*store_, *fleet_);
     enrollment_ = std::make_unique<HostEnrollment>(*store_, *authority_, clock_, *random_, log_);
+    people_ = std::make_unique<People>(*store_, *authority_, clock_, *random_, log_);
+    PersonRow admin;
+    admin.name = "a";
+    admin.roles = {kAdminRole};
+    admin.certificates = {{"5e", absl::InfiniteFuture()}};
+    Check(store_->AddPerson(admin, std::nullopt, {}).ok(), "no admin");
     std::vector<SeededHost> hosts;
     for (std::uint32_t i = 1; i <= kHosts; ++i) hosts.push_back(MakeSeededHost(i));
     Check(AddSeededFleet(*store_, hosts, clock_.Now()).ok(), "no hosts");
@@ -71,10 +79,14 @@ class Server {
     auto rows = store_->PoliciesInForce();
     Check(rows.ok() && std::ssize(*rows) <= kMaxPolicies, "more policies than the cap");
     Check(ReadInForce(*rows).ok(), "a policy in force cannot be read");
+    // The codes that were made are in nobody's hands: nobody but the first admin could log in.
+    const auto admin = store_->FindPerson("a");
+    Check(admin.ok() && !admin->revoked && RolesOf(admin->roles) & roles::kAdmin,
+          "no admin is left");
   }
 
  private:
-  static constexpr int kMethods = 16;
+  static constexpr int kMethods = 22;
   static constexpr std::uint32_t kHosts = 8;
 
   template <typename Request, typename Do>
@@ -142,6 +154,27 @@ class Server {
         return With<v1::RevokeHostRequest>(bytes, true, [&](const auto& request) {
           return RevokeHost(*store_, *fleet_, request, kOperator).ok();
         });
+      case 16:
+        return With<v1::ListPeopleRequest>(bytes, false,
+                                           [&](const auto&) { return people_->List().ok(); });
+      case 17:
+        return With<v1::AddPersonRequest>(bytes, true, [&](const auto& request) {
+          return people_->Add(request, kOperator).ok();
+        });
+      case 18:
+        return With<v1::CreateLoginCodeRequest>(bytes, true, [&](const auto& request) {
+          return people_->CreateCode(request, kOperator).ok();
+        });
+      case 19:
+        return With<v1::SetRolesRequest>(bytes, true, [&](const auto& request) {
+          return people_->SetRoles(request, kOperator).ok();
+        });
+      case 20:
+        return With<v1::RevokePersonRequest>(bytes, true, [&](const auto& request) {
+          return people_->Revoke(request, kOperator).ok();
+        });
+      case 21:
+        return LogIn(bytes);
       default:
         return Enroll(bytes);
     }
@@ -151,11 +184,19 @@ class Server {
   void Enroll(absl::string_view bytes) {
     v1::EnrollRequest request;
     if (!request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return;
-    // From ever other addresses: one that failed five times is not listened to.
+    Check(!enrollment_->Enroll(request, NextPeer(), "dw:7443").ok(), "a stranger enrolled");
+  }
+
+  void LogIn(absl::string_view bytes) {
+    v1::LoginRequest request;
+    if (!request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return;
+    Check(!people_->Login(request, NextPeer(), "dw:7443").ok(), "a stranger logged in");
+  }
+
+  // Ever other addresses: one that failed five times is not listened to.
+  std::string NextPeer() {
     ++strangers_;
-    const std::string peer =
-        absl::StrCat("ipv4:192.0.", strangers_ / 250 % 250, ".", strangers_ % 250, ":1");
-    Check(!enrollment_->Enroll(request, peer, "dw:7443").ok(), "a stranger enrolled");
+    return absl::StrCat("ipv4:192.0.", strangers_ / 250 % 250, ".", strangers_ % 250, ":1");
   }
 
   std::uint64_t NewestAudit() {
@@ -177,6 +218,7 @@ class Server {
   std::unique_ptr<Hosts> hosts_;
   std::unique_ptr<Policies> policies_;
   std::unique_ptr<HostEnrollment> enrollment_;
+  std::unique_ptr<People> people_;
   int strangers_ = 0;
 };
 

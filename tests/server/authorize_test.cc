@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every method of every service against every kind of caller; what is expected
-// is derived from who a method's service is for, not from the table under test.
+// The RPC matrix: every method of every service, read from the descriptors,
+// against every kind of caller with a real certificate.
 #include "server/authorize.h"
 
 #include <gmock/gmock.h>
 #include <google/protobuf/descriptor.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "absl/strings/match.h"
 #include "dumpwarden/v1/admin.pb.h"
 #include "dumpwarden/v1/enrollment.pb.h"
 #include "dumpwarden/v1/session.pb.h"
@@ -28,22 +31,77 @@ constexpr char kKnown[] = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff";
 constexpr char kUnknown[] = "00000000-8b86-4d01-b42d-00cf4fc964ff";
 constexpr char kSession[] = "dumpwarden.v1.AgentSession.Session";
 
+std::vector<const google::protobuf::MethodDescriptor*> AllMethods() {
+  std::vector<const google::protobuf::MethodDescriptor*> methods;
+  for (const auto* file :
+       {v1::ListHostsRequest::descriptor()->file(), v1::Hello::descriptor()->file(),
+        v1::EnrollRequest::descriptor()->file()}) {
+    for (int s = 0; s < file->service_count(); ++s) {
+      for (int m = 0; m < file->service(s)->method_count(); ++m) {
+        methods.push_back(file->service(s)->method(m));
+      }
+    }
+  }
+  return methods;
+}
+
+const Permission* RowOf(const std::string& method) {
+  for (const Permission& row : AllPermissions()) {
+    if (row.method == method) return &row;
+  }
+  return nullptr;
+}
+
+// One caller, and when the table lets it in.
+struct CallerCase {
+  std::string what;
+  std::string leaf;
+  Who who = Who::kAnybody;  // as whom it counts; kAnybody: nobody in particular
+  RoleSet roles = 0;
+};
+
+bool TableSays(const Permission& row, const CallerCase& caller) {
+  if (row.who == Who::kAnybody) return true;
+  return row.who == caller.who && (row.who == Who::kHost || (row.roles & caller.roles) != 0);
+}
+
 class AuthorizeTest : public testing::Test {
  protected:
   void SetUp() override {
     ASSERT_OK_AND_ASSIGN(authority_, MakeAuthority("ca", "corp.example"));
     ASSERT_OK_AND_ASSIGN(store_, MakeSqliteStore(temp_.File("store.db"), clock_));
+    AddHost(kKnown);
+    OnRecord("alice", {"admin"});
+    authorizer_ = std::make_unique<Authorizer>(*store_, "corp.example", clock_, refusals_);
+  }
+
+  void AddHost(const std::string& uuid) {
     const Audit audit{"test", "", "test", "", "", "", ""};
-    ASSERT_THAT(store_->CreateToken({"t", "d", {}, "", clock_.Now() + absl::Hours(1)}, audit),
+    ASSERT_THAT(store_->CreateToken({uuid, "d", {}, "", clock_.Now() + absl::Hours(1)}, audit),
                 IsOk());
     HostRow host;
-    host.uuid = kKnown;
+    host.uuid = uuid;
     host.name = "web-01";
     host.host_key = "key";
     host.enrolled = clock_.Now();
     host.last_seen = absl::InfinitePast();
-    ASSERT_THAT(store_->EnrollHost("t", "d", host, clock_.Now(), audit), IsOk());
-    authorizer_ = std::make_unique<Authorizer>(*store_, "corp.example", clock_, refusals_);
+    ASSERT_THAT(store_->EnrollHost(uuid, "d", host, clock_.Now(), audit), IsOk());
+  }
+
+  // A person with one certificate, which is good for an hour.
+  std::string OnRecord(const std::string& name, const std::vector<std::string>& roles) {
+    const std::string leaf =
+        Leaf(authority_->IssueOperator(*key_, name, clock_.Now(), absl::Hours(1)));
+    PersonRow person;
+    person.name = name;
+    person.roles = roles;
+    person.certificates = {{SerialOf(leaf), clock_.Now() + absl::Hours(1)}};
+    EXPECT_THAT(store_->AddPerson(person, std::nullopt, {}), IsOk());
+    leaves_[name] = leaf;
+    return leaf;
+  }
+  static std::string SerialOf(const std::string& leaf) {
+    return Summarize(*ReadCertificatesPem(leaf)->front())->serial;
   }
 
   absl::StatusOr<std::unique_ptr<Authority>> MakeAuthority(const std::string& name,
@@ -61,9 +119,10 @@ class AuthorizeTest : public testing::Test {
   std::string HostLeaf(const std::string& uuid) {
     return Leaf(authority_->IssueHost(*key_, uuid, clock_.Now()));
   }
-  std::string OperatorLeaf(Authority& authority) {
-    return Leaf(authority.IssueOperator(*key_, "alice", clock_.Now(), absl::Hours(1)));
+  std::string LeafOfAPerson(Authority& authority, const std::string& name) {
+    return Leaf(authority.IssueOperator(*key_, name, clock_.Now(), absl::Hours(1)));
   }
+  std::vector<CallerCase> AllCallers();
 
   absl::StatusCode CodeOf(const std::string& method, const std::string& leaf) {
     return authorizer_->Decide(method, leaf, "ipv4:192.0.2.1:1").status().code();
@@ -78,30 +137,150 @@ class AuthorizeTest : public testing::Test {
   std::unique_ptr<Authority> authority_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<Authorizer> authorizer_;
+  std::map<std::string, std::string> leaves_;  // by person
 };
 
-TEST_F(AuthorizeTest, LetsEachMethodBeCalledByItsOwnOnly) {
-  const std::string nobody;
-  const std::string host = HostLeaf(kKnown);
-  const std::string person = OperatorLeaf(*authority_);
-  const google::protobuf::FileDescriptor* files[] = {v1::ListHostsRequest::descriptor()->file(),
-                                                     v1::Hello::descriptor()->file(),
-                                                     v1::EnrollRequest::descriptor()->file()};
-  int methods = 0;
-  for (const auto* file : files) {
-    ASSERT_EQ(file->service_count(), 1);
-    const auto* service = file->service(0);
-    const std::string& name = service->name();
-    for (int i = 0; i < service->method_count(); ++i, ++methods) {
-      const std::string method = service->method(i)->full_name();
-      SCOPED_TRACE(method);
-      const bool anybody = name == "Enrollment";
-      EXPECT_EQ(CodeOf(method, nobody) == absl::StatusCode::kOk, anybody);
-      EXPECT_EQ(CodeOf(method, host) == absl::StatusCode::kOk, anybody || name == "AgentSession");
-      EXPECT_EQ(CodeOf(method, person) == absl::StatusCode::kOk, anybody || name == "Admin");
+// Expired ones are made by an authority whose clock was a month behind.
+std::vector<CallerCase> AuthorizeTest::AllCallers() {
+  constexpr char kRevoked[] = "11111111-8b86-4d01-b42d-00cf4fc964ff";
+  constexpr char kQuarantined[] = "22222222-8b86-4d01-b42d-00cf4fc964ff";
+  AddHost(kRevoked);
+  AddHost(kQuarantined);
+  EXPECT_THAT(store_->RevokeHost(store_->FindHost(kRevoked)->id, {}), IsOk());
+  EXPECT_THAT(store_->QuarantineHost(store_->FindHost(kQuarantined)->id, {}), IsOk());
+  const absl::Time then = clock_.Now() - absl::Hours(30 * 24);
+  std::vector<CallerCase> callers = {
+      {"nobody", ""},
+      {"agent", HostLeaf(kKnown), Who::kHost},
+      // The fleet tells it why it may not stay, as it tells a clone.
+      {"quarantined agent", HostLeaf(kQuarantined), Who::kHost},
+      {"revoked agent", HostLeaf(kRevoked)},
+      {"unknown agent", HostLeaf(kUnknown)},
+      {"expired agent", Leaf(authority_->IssueHost(*key_, kKnown, then))},
+      {"server", Leaf(authority_->IssueServer(*key_, {"localhost"}, clock_.Now(), absl::Hours(1)))},
+      {"nobody's name", LeafOfAPerson(*authority_, "mallory")},
+      {"not on record", LeafOfAPerson(*authority_, "alice")},
+      {"no role", OnRecord("nora", {"later-role"}), Who::kPerson, 0},
+  };
+  for (const RoleRow& row : AllRoles()) {
+    const std::string word(row.word);
+    callers.push_back({word, OnRecord(word + "@corp.example", {word}), Who::kPerson, row.role});
+  }
+  callers.push_back({"author and operator", OnRecord("both", {"author", "operator"}), Who::kPerson,
+                     roles::kAuthor | roles::kOperator});
+  callers.push_back({"revoked admin", OnRecord("eve", {"admin"})});
+  EXPECT_THAT(store_->RevokePerson("eve", clock_.Now(), false, {}), IsOk());
+  PersonRow late;
+  late.name = "late";
+  late.roles = {"admin"};
+  const std::string expired = Leaf(authority_->IssueOperator(*key_, "late", then, absl::Hours(24)));
+  late.certificates = {{SerialOf(expired), then + absl::Hours(24)}};
+  EXPECT_THAT(store_->AddPerson(late, std::nullopt, {}), IsOk());
+  callers.push_back({"expired admin", expired});
+  return callers;
+}
+
+// Salt's CVE-2020-11651: what nobody had thought of could be called by everybody.
+TEST_F(AuthorizeTest, TheMatrixOfEveryMethodAndEveryCallerIsTheTable) {
+  const std::vector<CallerCase> callers = AllCallers();
+  const auto methods = AllMethods();
+  for (const auto* method : methods) {
+    const Permission* row = RowOf(method->full_name());
+    ASSERT_NE(row, nullptr) << method->full_name() << " has no row in server/authorize.cc";
+    for (const CallerCase& caller : callers) {
+      const absl::StatusCode code = CodeOf(method->full_name(), caller.leaf);
+      EXPECT_EQ(code == absl::StatusCode::kOk, TableSays(*row, caller))
+          << caller.what << " calls " << method->full_name() << ": " << code;
+      EXPECT_TRUE(code == absl::StatusCode::kOk || code == absl::StatusCode::kUnauthenticated ||
+                  code == absl::StatusCode::kPermissionDenied)
+          << code;
     }
   }
-  EXPECT_EQ(static_cast<std::size_t>(methods), AllPermissions().size()) << "a row without a method";
+  EXPECT_EQ(methods.size(), AllPermissions().size()) << "a row without a method";
+}
+
+// What the roles are for, whatever the table says.
+TEST_F(AuthorizeTest, KeepsDutiesApart) {
+  for (const auto* method : AllMethods()) {
+    const Permission& row = *RowOf(method->full_name());
+    SCOPED_TRACE(row.method);
+    const std::string& service = method->service()->name();
+    EXPECT_EQ(row.who, service == "Admin"          ? Who::kPerson
+                       : service == "AgentSession" ? Who::kHost
+                                                   : Who::kAnybody);
+    if (row.who != Who::kPerson) continue;
+    EXPECT_NE(row.roles & roles::kAdmin, 0u) << "an admin may do what is no crash";
+    EXPECT_NE(row.limit, nullptr);
+    if (row.audit == AuditClass::kRead) continue;
+    constexpr RoleSet kLookers =
+        roles::kViewer | roles::kAuditor | roles::kRequester | roles::kApprover;
+    EXPECT_EQ(row.roles & kLookers, 0u) << "who only looks changes nothing";
+    const bool of_people = absl::StrContains(row.method, "Person") ||
+                           absl::StrContains(row.method, "Roles") ||
+                           absl::StrContains(row.method, "LoginCode");
+    if (of_people) {
+      EXPECT_EQ(row.roles, roles::kAdmin);
+    }
+    const bool of_policies = absl::StrContains(row.method, "Polic");
+    EXPECT_EQ(row.roles & (of_policies ? roles::kOperator : roles::kAuthor), 0u);
+  }
+}
+
+TEST_F(AuthorizeTest, TheAuditClassIsWhatTheMessagesSay) {
+  for (const auto* method : AllMethods()) {
+    const Permission& row = *RowOf(method->full_name());
+    if (row.who != Who::kPerson) continue;
+    SCOPED_TRACE(row.method);
+    EXPECT_EQ(method->input_type()->FindFieldByName("dry_run") != nullptr,
+              row.audit != AuditClass::kRead);
+    const auto* answer = method->output_type();
+    EXPECT_EQ(
+        answer->FindFieldByName("token") != nullptr || answer->FindFieldByName("code") != nullptr,
+        row.audit == AuditClass::kSecret);
+  }
+}
+
+TEST_F(AuthorizeTest, SaysWhichRolesWouldBeEnoughAndWhichThereAre) {
+  const std::string viewer = OnRecord("vera@corp.example", {"requester", "viewer"});
+  EXPECT_THAT(authorizer_->Decide("dumpwarden.v1.Admin.CreateToken", viewer, "").status(),
+              StatusIs(absl::StatusCode::kPermissionDenied,
+                       "CreateToken needs one of the roles operator, admin; vera@corp.example has "
+                       "requester, viewer"));
+  EXPECT_THAT(authorizer_->Decide("dumpwarden.v1.Admin.AddPerson", viewer, "").status(),
+              StatusIs(absl::StatusCode::kPermissionDenied,
+                       testing::HasSubstr("AddPerson needs the role admin; ")));
+  EXPECT_EQ(refusals_.Total("call.refused", "role"), 2u);
+}
+
+// Each call asks anew: what was given or taken counts on connections that are open.
+TEST_F(AuthorizeTest, ARevokedPersonOrALostRoleCountsAtTheNextCall) {
+  constexpr char kApply[] = "dumpwarden.v1.Admin.ApplyPolicies";
+  const std::string author = OnRecord("ann", {"author"});
+  EXPECT_EQ(CodeOf(kApply, author), absl::StatusCode::kOk);
+  ASSERT_THAT(store_->SetRoles("ann", {"viewer"}, clock_.Now(), false, {}), IsOk());
+  EXPECT_EQ(CodeOf(kApply, author), absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(CodeOf("dumpwarden.v1.Admin.ListHosts", author), absl::StatusCode::kOk);
+  ASSERT_THAT(store_->RevokePerson("ann", clock_.Now(), false, {}), IsOk());
+  EXPECT_THAT(authorizer_->Decide("dumpwarden.v1.Admin.ListHosts", author, "").status(),
+              StatusIs(absl::StatusCode::kPermissionDenied, "ann was revoked"));
+  OnRecord("ann", {"viewer"});  // she comes back, with another certificate
+  EXPECT_EQ(CodeOf("dumpwarden.v1.Admin.ListHosts", author), absl::StatusCode::kUnauthenticated);
+  EXPECT_EQ(CodeOf("dumpwarden.v1.Admin.ListHosts", leaves_["ann"]), absl::StatusCode::kOk);
+}
+
+// The first operator of an earlier server: its certificate is on no list.
+TEST_F(AuthorizeTest, AnUnlistedPersonGoesByAnyCertificateUntilRevoked) {
+  PersonRow old;
+  old.name = "old";
+  old.roles = {"admin"};
+  old.unlisted = true;
+  ASSERT_THAT(store_->AddPerson(old, std::nullopt, {}), IsOk());
+  const std::string leaf = LeafOfAPerson(*authority_, "old");
+  EXPECT_EQ(CodeOf("dumpwarden.v1.Admin.ListPeople", leaf), absl::StatusCode::kOk);
+  ASSERT_THAT(store_->RevokePerson("old", clock_.Now(), false, {}), IsOk());
+  EXPECT_EQ(CodeOf("dumpwarden.v1.Admin.ListPeople", leaf), absl::StatusCode::kPermissionDenied);
+  OnRecord("old", {"admin"});
+  EXPECT_EQ(CodeOf("dumpwarden.v1.Admin.ListPeople", leaf), absl::StatusCode::kUnauthenticated);
 }
 
 TEST_F(AuthorizeTest, LetsARevokedHostDoNothing) {
@@ -116,7 +295,7 @@ TEST_F(AuthorizeTest, LetsARevokedHostDoNothing) {
 TEST_F(AuthorizeTest, SaysUnauthenticatedToNobodyAndDeniedToTheWrongOne) {
   EXPECT_EQ(CodeOf(kSession, ""), absl::StatusCode::kUnauthenticated);
   EXPECT_EQ(CodeOf(kSession, "rubbish"), absl::StatusCode::kUnauthenticated);
-  EXPECT_EQ(CodeOf(kSession, OperatorLeaf(*authority_)), absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(CodeOf(kSession, leaves_["alice"]), absl::StatusCode::kPermissionDenied);
   EXPECT_EQ(CodeOf(kSession, HostLeaf(kUnknown)), absl::StatusCode::kPermissionDenied);
   EXPECT_EQ(CodeOf("dumpwarden.v1.Admin.ListHosts", HostLeaf(kKnown)),
             absl::StatusCode::kPermissionDenied);
@@ -126,14 +305,14 @@ TEST_F(AuthorizeTest, SaysUnauthenticatedToNobodyAndDeniedToTheWrongOne) {
 
 TEST_F(AuthorizeTest, KnowsNobodyOfAnotherTrustDomain) {
   ASSERT_OK_AND_ASSIGN(const auto other, MakeAuthority("other", "corp.example.evil.example"));
-  EXPECT_EQ(CodeOf("dumpwarden.v1.Admin.ListHosts", OperatorLeaf(*other)),
+  EXPECT_EQ(CodeOf("dumpwarden.v1.Admin.ListHosts", LeafOfAPerson(*other, "alice")),
             absl::StatusCode::kUnauthenticated);
 }
 
 // A connection outlives the check of its handshake.
 TEST_F(AuthorizeTest, RefusesACertificateThatExpiredOnAnOpenConnection) {
   const std::string host = HostLeaf(kKnown);
-  const std::string person = OperatorLeaf(*authority_);
+  const std::string person = leaves_["alice"];
   ASSERT_OK_AND_ASSIGN(const Caller caller, authorizer_->Decide(kSession, host, ""));
   EXPECT_GT(caller.expires, clock_.Now());
   clock_.SetWall(caller.expires - absl::Seconds(1));
@@ -146,7 +325,7 @@ TEST_F(AuthorizeTest, RefusesACertificateThatExpiredOnAnOpenConnection) {
 }
 
 TEST_F(AuthorizeTest, LetsNobodyCallWhatTheTableLacks) {
-  EXPECT_EQ(CodeOf("dumpwarden.v1.Admin.Format", OperatorLeaf(*authority_)),
+  EXPECT_EQ(CodeOf("dumpwarden.v1.Admin.Format", leaves_["alice"]),
             absl::StatusCode::kPermissionDenied);
   EXPECT_THAT(CheckPermissions({"dumpwarden.v1.Admin", "dumpwarden.v1.Enrollment"}), IsOk());
   EXPECT_THAT(

@@ -58,5 +58,19 @@ TEST(Token, RefusesWhatIsNotExactlyOneAndKeepsTheSecretOutOfTheMessage) {
   }
 }
 
+// Whoever pastes the wrong one hears so, before it is sent anywhere.
+TEST(Token, ALoginCodeIsNoTokenAndATokenNoLoginCode) {
+  const std::string token = Token(kId, kSecret, kPin, "1790000000");
+  std::string code = token;
+  code.replace(0, 4, "dwl1");
+  ASSERT_OK_AND_ASSIGN(const LoginCode read, ParseLoginCode(code));
+  EXPECT_EQ(read.secret, kSecret);
+  EXPECT_EQ(FormatLoginCode(read), code);
+  for (const absl::Status& refused : {ParseToken(code).status(), ParseLoginCode(token).status()}) {
+    EXPECT_THAT(refused, StatusIs(absl::StatusCode::kInvalidArgument,
+                                  AllOf(HasSubstr("not known"), Not(HasSubstr("bbbb")))));
+  }
+}
+
 }  // namespace
 }  // namespace dumpwarden

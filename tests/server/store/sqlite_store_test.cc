@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "core/base/digest.h"
 #include "platform/sqlite.h"
 #include "server/store/backup.h"
 #include "server/store/group_commit.h"
@@ -14,6 +15,7 @@
 #include "tests/contract/store_contract.h"
 #include "tests/contract/store_drift_contract.h"
 #include "tests/contract/store_epochs_contract.h"
+#include "tests/contract/store_people_contract.h"
 #include "tests/contract/store_retention_contract.h"
 #include "tests/support/temp_folder.h"
 
@@ -60,6 +62,11 @@ INSTANTIATE_TEST_SUITE_P(Sqlite, StoreEpochs,
                          }));
 
 INSTANTIATE_TEST_SUITE_P(Sqlite, StoreRetention,
+                         testing::Values([](FakeClock& clock) -> std::unique_ptr<StoreBench> {
+                           return std::make_unique<SqliteBench>(clock);
+                         }));
+
+INSTANTIATE_TEST_SUITE_P(Sqlite, StorePeople,
                          testing::Values([](FakeClock& clock) -> std::unique_ptr<StoreBench> {
                            return std::make_unique<SqliteBench>(clock);
                          }));
@@ -242,6 +249,63 @@ TEST_F(SqliteStoreTest, OpensAFileOfEveryEarlierProgram) {
   }
 }
 
+// Before there were people every certificate of an operator could do all, and `init` made the only
+// one: it goes on.  A new database has nobody until `init` says who.
+TEST_F(SqliteStoreTest, TheFirstOperatorOfAnEarlierServerIsAdmin) {
+  const struct {
+    const char* audit;
+    const char* name;
+    const char* why;
+  } kCases[] = {
+      {"'server.init', 'root sha256:00, operator ops@corp.example'", "ops@corp.example", "named"},
+      {"'retention.delete', '20 rows'", "admin", "retention took the row of init"},
+      {nullptr, nullptr, "a new one"},
+  };
+  for (const auto& c : kCases) {
+    SCOPED_TRACE(c.why);
+    const std::string path = folder_.File(absl::StrCat(c.why, ".db"));
+    {
+      ASSERT_OK_AND_ASSIGN(const auto db, Database::Open(path, Database::Durability::kFull));
+      std::vector<absl::string_view> before = Migrations();
+      before.resize(5);
+      ASSERT_THAT(db->Migrate(before), IsOk());
+      if (c.audit != nullptr) {
+        ASSERT_THAT(db->Execute(absl::StrCat("INSERT INTO audit (at, actor, source, action, "
+                                             "detail, object, before, after) SELECT 1, 'local', "
+                                             "'', ",
+                                             c.audit, ", '', x'', x''")),
+                    IsOk());
+      }
+    }
+    ASSERT_OK_AND_ASSIGN(const auto store, MakeSqliteStore(path, clock_));
+    ASSERT_OK_AND_ASSIGN(const auto people, store->ListPeople());
+    ASSERT_THAT(people, SizeIs(c.name == nullptr ? 0 : 1));
+    if (c.name == nullptr) continue;
+    EXPECT_EQ(people[0].name, c.name);
+    EXPECT_THAT(people[0].roles, testing::ElementsAre("admin"));
+    EXPECT_TRUE(people[0].unlisted);
+  }
+}
+
+TEST_F(SqliteStoreTest, LetsNoLoginCodeOfBeforeARestoreIn) {
+  const Audit audit{"test", "", "test", "", "", "", ""};
+  const LoginCodeRow code{"c1", Sha256("secret"), "bob", clock_.Now() + absl::Hours(24)};
+  {
+    ASSERT_OK_AND_ASSIGN(const auto store, MakeSqliteStore(path_, clock_));
+    PersonRow bob;
+    bob.name = "bob";
+    bob.roles = {"admin"};
+    ASSERT_THAT(store->AddPerson(bob, code, audit), IsOk());
+  }
+  ASSERT_THAT(BeginAfterRestore(path_, clock_.Now(), "backup"), IsOk());
+  ASSERT_OK_AND_ASSIGN(const auto store, MakeSqliteStore(path_, clock_));
+  EXPECT_EQ(store->NewestTokenExpiry(clock_.Now()).value(), std::nullopt);
+  EXPECT_THAT(store->UseLoginCode(
+                  {"c1", code.secret_digest, clock_.Now()},
+                  [](const PersonRow&) { return Login(); }, audit),
+              StatusIs(absl::StatusCode::kPermissionDenied, testing::_));
+}
+
 // Asked every second, for as long as the server runs.
 TEST_F(SqliteStoreTest, FindsTheNewestOpenTokenByAnIndex) {
   ASSERT_THAT(MakeSqliteStore(path_, clock_), IsOk());
@@ -251,6 +315,11 @@ TEST_F(SqliteStoreTest, FindsTheNewestOpenTokenByAnIndex) {
                                    "WHERE used IS NULL AND expires > 1"));
   ASSERT_THAT(plan.Step(), IsOk());
   EXPECT_THAT(plan.Text(3), HasSubstr("token_open"));
+  ASSERT_OK_AND_ASSIGN(Statement codes,
+                       db->Prepare("EXPLAIN QUERY PLAN SELECT expires FROM login_code "
+                                   "WHERE used IS NULL AND expires > 1"));
+  ASSERT_THAT(codes.Step(), IsOk());
+  EXPECT_THAT(codes.Text(3), HasSubstr("login_code_open"));
 }
 
 TEST_F(SqliteStoreTest, RefusesWhatIsNoDatabase) {
