@@ -346,6 +346,9 @@ absl::StatusOr<v1::GetHostResponse> Client::Do(const v1::GetHostRequest& request
 absl::StatusOr<v1::RevokeHostResponse> Client::Do(const v1::RevokeHostRequest& request) {
   return wire_->Call<>(&v1::Admin::Stub::RevokeHost, request);
 }
+absl::StatusOr<v1::ApproveHostResponse> Client::Do(const v1::ApproveHostRequest& request) {
+  return wire_->Call<>(&v1::Admin::Stub::ApproveHost, request);
+}
 absl::StatusOr<v1::ExplainHostResponse> Client::Do(const v1::ExplainHostRequest& request) {
   return wire_->Call<>(&v1::Admin::Stub::ExplainHost, request);
 }
@@ -358,6 +361,15 @@ absl::StatusOr<v1::ListDriftResponse> Client::Do(const v1::ListDriftRequest& req
 }
 absl::StatusOr<v1::CreateTokenResponse> Client::Do(const v1::CreateTokenRequest& request) {
   return wire_->Call<>(&v1::Admin::Stub::CreateToken, request);
+}
+absl::StatusOr<v1::CreateTokensResponse> Client::Do(const v1::CreateTokensRequest& request) {
+  return wire_->Call<>(&v1::Admin::Stub::CreateTokens, request);
+}
+absl::StatusOr<v1::ListTokensResponse> Client::Do(const v1::ListTokensRequest& request) {
+  return wire_->Call<>(&v1::Admin::Stub::ListTokens, request);
+}
+absl::StatusOr<v1::RevokeTokenResponse> Client::Do(const v1::RevokeTokenRequest& request) {
+  return wire_->Call<>(&v1::Admin::Stub::RevokeToken, request);
 }
 absl::StatusOr<v1::ListAuditResponse> Client::Do(const v1::ListAuditRequest& request) {
   return wire_->Call<>(&v1::Admin::Stub::ListAudit, request);

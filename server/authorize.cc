@@ -21,7 +21,9 @@ namespace {
 
 constexpr Permission kPermissions[] = {
     {"dumpwarden.v1.Admin.ApplyPolicies", Who::kOperator},
+    {"dumpwarden.v1.Admin.ApproveHost", Who::kOperator},
     {"dumpwarden.v1.Admin.CreateToken", Who::kOperator},
+    {"dumpwarden.v1.Admin.CreateTokens", Who::kOperator},
     {"dumpwarden.v1.Admin.DeletePolicy", Who::kOperator},
     {"dumpwarden.v1.Admin.ExplainHost", Who::kOperator},
     {"dumpwarden.v1.Admin.FollowDrift", Who::kOperator},
@@ -31,11 +33,14 @@ constexpr Permission kPermissions[] = {
     {"dumpwarden.v1.Admin.ListDrift", Who::kOperator},
     {"dumpwarden.v1.Admin.ListHosts", Who::kOperator},
     {"dumpwarden.v1.Admin.ListPolicies", Who::kOperator},
+    {"dumpwarden.v1.Admin.ListTokens", Who::kOperator},
     {"dumpwarden.v1.Admin.PlanHosts", Who::kOperator},
     {"dumpwarden.v1.Admin.PlanPolicies", Who::kOperator},
     {"dumpwarden.v1.Admin.ReportCompliance", Who::kOperator},
     {"dumpwarden.v1.Admin.RevokeHost", Who::kOperator},
+    {"dumpwarden.v1.Admin.RevokeToken", Who::kOperator},
     {"dumpwarden.v1.Admin.SummarizeCompliance", Who::kOperator},
+    {"dumpwarden.v1.AgentSession.Renew", Who::kHostEvenLate},
     {"dumpwarden.v1.AgentSession.Session", Who::kHost},
     {"dumpwarden.v1.Enrollment.Enroll", Who::kAnybody},
 };
@@ -106,13 +111,18 @@ absl::StatusOr<Caller> Authorizer::Decide(absl::string_view method, absl::string
     return Refuse(absl::StatusCode::kUnauthenticated, "no-identity", caller,
                   absl::StrCat("the client certificate names nobody of spiffe://", trust_domain_));
   }
-  if (caller.expires <= clock_.Now()) {
+  const absl::Duration late =
+      permission->who == Who::kHostEvenLate ? kLateRenewal : absl::ZeroDuration();
+  if (caller.expires + late <= clock_.Now()) {
     return Refuse(absl::StatusCode::kUnauthenticated, "expired", caller,
                   absl::StrCat("the client certificate expired at ",
                                absl::FormatTime(caller.expires, absl::UTCTimeZone()),
                                "; get a new one and connect anew"));
   }
-  if (permission->who == Who::kHost) return DecideHost(std::move(caller), rest, method);
+  if (permission->who != Who::kOperator) {
+    caller.leaf_pem = std::string(leaf_pem);
+    return DecideHost(std::move(caller), rest, method);
+  }
   if (absl::ConsumePrefix(&rest, "operator/") && CheckOperatorName(rest).ok()) return caller;
   return Refuse(absl::StatusCode::kPermissionDenied, "not-an-operator", caller,
                 absl::StrCat(method, " is for operators; this certificate is of ", caller.id));

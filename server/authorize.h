@@ -23,7 +23,12 @@ class ServerContextBase;
 
 namespace dumpwarden {
 
-enum class Who { kHost, kOperator, kAnybody };
+enum class Who {
+  kHost,
+  kHostEvenLate,  // also with a certificate that expired within kLateRenewal
+  kOperator,
+  kAnybody
+};
 
 struct Permission {
   absl::string_view method;  // full name of the descriptor: dumpwarden.v1.Admin.ListHosts
@@ -39,6 +44,7 @@ struct Caller {
   std::string id;      // spiffe id; empty for kAnybody
   std::string source;  // peer address
   std::optional<HostRow> host;
+  std::string leaf_pem;                         // of a host: the certificate shown
   absl::Time expires = absl::InfiniteFuture();  // of the certificate; kAnybody shows none
 };
 

@@ -229,10 +229,18 @@ WHEN NEW.sequence <> -1 AND NEW.sequence <= (SELECT MAX(sequence) FROM audit)
 BEGIN SELECT RAISE(ABORT, 'audit rows are never deleted, nor replaced'); END;
 )sql";
 
+// A host that is held waits for an operator: it enrolled with a token that says so, or asked for
+// another certificate when its own had expired.
+constexpr absl::string_view kHolds = R"sql(
+ALTER TABLE host ADD COLUMN hold INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE token ADD COLUMN hold INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE token ADD COLUMN revoked INTEGER;  -- when; null = not
+)sql";
+
 }  // namespace
 
 std::vector<absl::string_view> Migrations() {
-  return {kFirst, kAcrossEpochs, kOpenTokens, kRestores, kRetention};
+  return {kFirst, kAcrossEpochs, kOpenTokens, kRestores, kRetention, kHolds};
 }
 
 }  // namespace dumpwarden

@@ -17,6 +17,7 @@
 #include "server/store/reports.h"
 #include "server/store/retention.h"
 #include "server/store/schema.h"
+#include "server/store/tokens.h"
 
 namespace dumpwarden {
 namespace {
@@ -76,8 +77,19 @@ class SqliteStore : public Store {
     return sequence;
   }
 
-  absl::Status CreateToken(const TokenRow& token, const Audit& audit) override {
-    return CommitAudited(audit, [&](Database& db) { return InsertToken(db, token); });
+  absl::Status CreateTokens(const std::vector<std::pair<TokenRow, Audit>>& tokens) override {
+    return writer_.Commit([&](Database& db) -> absl::Status {
+      for (const auto& [token, audit] : tokens) {
+        RETURN_IF_ERROR(InsertToken(db, token));
+        RETURN_IF_ERROR(InsertAudit(db, audit, clock_.Now()).status());
+      }
+      return absl::OkStatus();
+    });
+  }
+
+  absl::StatusOr<bool> RevokeToken(const std::string& id, absl::Time now,
+                                   const Audit& audit) override {
+    return CommitIfChanged(audit, [&](Database& db) { return UpdateTokenRevoked(db, id, now); });
   }
 
   absl::StatusOr<HostRow> EnrollHost(const std::string& token_id, const std::string& secret_digest,
@@ -108,12 +120,18 @@ class SqliteStore : public Store {
   }
 
   absl::StatusOr<bool> RevokeHost(HostId host, const Audit& audit) override {
-    bool changed = false;
-    RETURN_IF_ERROR(writer_.Commit([&](Database& db) -> absl::Status {
-      ASSIGN_OR_RETURN(changed, UpdateRevoked(db, host));
-      return changed ? InsertAudit(db, audit, clock_.Now()).status() : absl::OkStatus();
-    }));
-    return changed;
+    return CommitIfChanged(audit, [&](Database& db) { return UpdateRevoked(db, host); });
+  }
+
+  absl::Status RenewHost(HostId host, bool hold, const Audit& audit) override {
+    return CommitAudited(audit, [&](Database& db) -> absl::Status {
+      RETURN_IF_ERROR(CheckRenewable(db, host));
+      return hold ? UpdateHold(db, host, true) : absl::OkStatus();
+    });
+  }
+
+  absl::StatusOr<bool> ApproveHost(HostId host, const Audit& audit) override {
+    return CommitIfChanged(audit, [&](Database& db) { return UpdateApproved(db, host); });
   }
 
   absl::Status SetHostVersion(HostId host, const std::string& agent_version) override {
@@ -174,6 +192,9 @@ class SqliteStore : public Store {
   absl::StatusOr<HostRow> FindHost(const std::string& uuid) override {
     return readers_.Run([&](Database& db) { return SelectHost(db, uuid); });
   }
+  absl::StatusOr<std::vector<TokenRecord>> ListTokens() override {
+    return readers_.Run(&SelectTokens);
+  }
   absl::StatusOr<HostState> ReadState(HostId host) override {
     return readers_.Run([&](Database& db) { return SelectState(db, host); });
   }
@@ -203,6 +224,17 @@ class SqliteStore : public Store {
       RETURN_IF_ERROR(change(db));
       return InsertAudit(db, audit, clock_.Now()).status();
     });
+  }
+
+  // An audit row only when `change` says that something changed.
+  absl::StatusOr<bool> CommitIfChanged(
+      const Audit& audit, const std::function<absl::StatusOr<bool>(Database&)>& change) {
+    bool changed = false;
+    RETURN_IF_ERROR(writer_.Commit([&](Database& db) -> absl::Status {
+      ASSIGN_OR_RETURN(changed, change(db));
+      return changed ? InsertAudit(db, audit, clock_.Now()).status() : absl::OkStatus();
+    }));
+    return changed;
   }
 
   absl::Status RecordRefusal(Database& db, Audit audit, const absl::Status& why) {

@@ -13,6 +13,7 @@
 #include "server/store/schema.h"
 #include "tests/contract/store_contract.h"
 #include "tests/contract/store_drift_contract.h"
+#include "tests/contract/store_hold_contract.h"
 #include "tests/contract/store_retention_contract.h"
 #include "tests/support/temp_folder.h"
 
@@ -49,6 +50,11 @@ class SqliteBench : public StoreBench {
 };
 
 INSTANTIATE_TEST_SUITE_P(Sqlite, StoreContract,
+                         testing::Values([](FakeClock& clock) -> std::unique_ptr<StoreBench> {
+                           return std::make_unique<SqliteBench>(clock);
+                         }));
+
+INSTANTIATE_TEST_SUITE_P(Sqlite, StoreHold,
                          testing::Values([](FakeClock& clock) -> std::unique_ptr<StoreBench> {
                            return std::make_unique<SqliteBench>(clock);
                          }));
