@@ -47,8 +47,8 @@ double CpuMillis(const std::string& pid) {
 }
 
 struct Cost {
-  double each_ms = 0;      // by the clock
-  double server_cpu = 0;   // ms of the server's, each
+  double each_ms = 0;     // by the clock
+  double server_cpu = 0;  // ms of the server's, each
 };
 
 absl::StatusOr<Cost> Measure(const std::string& pid, std::size_t count,
@@ -112,14 +112,12 @@ absl::Status Run(const std::string& pid, const std::string& address, const std::
   ASSIGN_OR_RETURN(const Cost bare, Measure(pid, count, [&](std::size_t) {
                      return Handshake(context.get(), address);
                    }));
-  ASSIGN_OR_RETURN(const Cost enrolment, Measure(pid, count, [&](std::size_t i) -> absl::Status {
-                     ASSIGN_OR_RETURN(const v1::EnrollResponse response,
-                                      CallEnroll(address, "", hosts[i].pin, *clock,
-                                                 hosts[i].request));
-                     return CheckEnrollResponse(response, hosts[i].keys, hosts[i].pin,
-                                                clock->Now())
-                         .status();
-                   }));
+  ASSIGN_OR_RETURN(
+      const Cost enrolment, Measure(pid, count, [&](std::size_t i) -> absl::Status {
+        ASSIGN_OR_RETURN(const v1::EnrollResponse response,
+                         CallEnroll(address, "", hosts[i].pin, *clock, hosts[i].request));
+        return CheckEnrollResponse(response, hosts[i].keys, hosts[i].pin, clock->Now()).status();
+      }));
   const double ratio = enrolment.server_cpu / bare.server_cpu;
   std::cout << absl::StrFormat(
       "%d of each            handshake  enrolment  ratio\n"

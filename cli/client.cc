@@ -297,6 +297,9 @@ absl::StatusOr<v1::GetHostResponse> Client::Do(const v1::GetHostRequest& request
 absl::StatusOr<v1::RevokeHostResponse> Client::Do(const v1::RevokeHostRequest& request) {
   return wire_->Call<>(&v1::Admin::Stub::RevokeHost, request);
 }
+absl::StatusOr<v1::ApproveHostResponse> Client::Do(const v1::ApproveHostRequest& request) {
+  return wire_->Call<>(&v1::Admin::Stub::ApproveHost, request);
+}
 absl::StatusOr<v1::ExplainHostResponse> Client::Do(const v1::ExplainHostRequest& request) {
   return wire_->Call<>(&v1::Admin::Stub::ExplainHost, request);
 }
@@ -324,6 +327,15 @@ absl::StatusOr<v1::SetRolesResponse> Client::Do(const v1::SetRolesRequest& reque
 }
 absl::StatusOr<v1::RevokePersonResponse> Client::Do(const v1::RevokePersonRequest& request) {
   return wire_->Call<>(&v1::Admin::Stub::RevokePerson, request);
+}
+absl::StatusOr<v1::CreateTokensResponse> Client::Do(const v1::CreateTokensRequest& request) {
+  return wire_->Call<>(&v1::Admin::Stub::CreateTokens, request);
+}
+absl::StatusOr<v1::ListTokensResponse> Client::Do(const v1::ListTokensRequest& request) {
+  return wire_->Call<>(&v1::Admin::Stub::ListTokens, request);
+}
+absl::StatusOr<v1::RevokeTokenResponse> Client::Do(const v1::RevokeTokenRequest& request) {
+  return wire_->Call<>(&v1::Admin::Stub::RevokeToken, request);
 }
 absl::StatusOr<v1::ListAuditResponse> Client::Do(const v1::ListAuditRequest& request) {
   return wire_->Call<>(&v1::Admin::Stub::ListAudit, request);

@@ -91,7 +91,7 @@ absl::Status CheckStatus(const std::string& word) {
 }
 
 absl::Status CheckState(const std::string& word) {
-  return CheckWord("--state", word, {"unknown", "quarantined", "revoked"});
+  return CheckWord("--state", word, {"unknown", "hold", "quarantined", "revoked"});
 }
 
 Datum Word(absl::string_view text) {

@@ -47,7 +47,7 @@ absl::StatusOr<absl::Duration> ParseTime(absl::string_view option, const std::st
 // Wrong ones are a Misuse; empty is "any".
 absl::Status CheckSelector(absl::string_view selector);  // role=sql,site=a
 absl::Status CheckStatus(const std::string& word);
-absl::Status CheckState(const std::string& word);  // a status, unknown, quarantined or revoked
+absl::Status CheckState(const std::string& word);  // a status, unknown, hold, ...
 
 Datum Word(absl::string_view text);  // "" is "not there"
 Datum Number(std::uint64_t number);

@@ -16,6 +16,7 @@
 #include "server/fleet/compliance.h"
 #include "server/fleet/planning.h"
 #include "server/fleet/revocation.h"
+#include "server/identity/tokens.h"
 #include "server/operator_calls.h"
 
 namespace dumpwarden {
@@ -88,6 +89,13 @@ class AdminService final : public v1::Admin::Service {
     return Answer(*context, "RevokeHost", *response, [&](const Caller& caller) {
       return dumpwarden::RevokeHost(parts_.store, parts_.fleet, *request,
                                     {caller.id, caller.source});
+    });
+  }
+  grpc::Status ApproveHost(grpc::ServerContext* context, const v1::ApproveHostRequest* request,
+                           v1::ApproveHostResponse* response) override {
+    return Answer(*context, "ApproveHost", *response, [&](const Caller& caller) {
+      return dumpwarden::ApproveHost(parts_.store, parts_.fleet, *request,
+                                     {caller.id, caller.source});
     });
   }
   grpc::Status SummarizeCompliance(grpc::ServerContext* context,
@@ -164,6 +172,24 @@ class AdminService final : public v1::Admin::Service {
     parts_.feed.Wake();  // who follows looks whether they may
     return done;
   }
+  grpc::Status CreateTokens(grpc::ServerContext* context, const v1::CreateTokensRequest* request,
+                            v1::CreateTokensResponse* response) override {
+    return Answer(*context, "CreateTokens", *response,
+                  [&](const Caller& caller) { return MakeTokens(*request, caller); });
+  }
+  grpc::Status ListTokens(grpc::ServerContext* context, const v1::ListTokensRequest* request,
+                          v1::ListTokensResponse* response) override {
+    return Answer(*context, "ListTokens", *response, [&](const Caller&) {
+      return dumpwarden::ListTokens(parts_.store, *request, parts_.clock.Now());
+    });
+  }
+  grpc::Status RevokeToken(grpc::ServerContext* context, const v1::RevokeTokenRequest* request,
+                           v1::RevokeTokenResponse* response) override {
+    return Answer(*context, "RevokeToken", *response, [&](const Caller& caller) {
+      return dumpwarden::RevokeToken(parts_.store, *request, caller.id, caller.source,
+                                     parts_.clock.Now());
+    });
+  }
   grpc::Status ListAudit(grpc::ServerContext* context, const v1::ListAuditRequest* request,
                          v1::ListAuditResponse* response) override {
     return Answer(*context, "ListAudit", *response,
@@ -197,16 +223,27 @@ class AdminService final : public v1::Admin::Service {
 
   absl::StatusOr<v1::CreateTokenResponse> MakeToken(const v1::CreateTokenRequest& request,
                                                     const Caller& caller) {
-    v1::CreateTokenRequest trial = request;
+    v1::CreateTokensRequest one;
+    *one.add_tokens() = request;
+    one.set_dry_run(request.dry_run());
+    ASSIGN_OR_RETURN(v1::CreateTokensResponse made, MakeTokens(one, caller));
+    return std::move(*made.mutable_tokens(0));
+  }
+
+  absl::StatusOr<v1::CreateTokensResponse> MakeTokens(const v1::CreateTokensRequest& request,
+                                                      const Caller& caller) {
+    v1::CreateTokensRequest trial = request;
     trial.set_dry_run(true);
-    absl::StatusOr<v1::CreateTokenResponse> response =
-        parts_.enrollment.CreateToken(trial, caller.id, caller.source);
+    absl::StatusOr<v1::CreateTokensResponse> response =
+        parts_.enrollment.CreateTokens(trial, caller.id, caller.source);
     if (!response.ok() || request.dry_run()) return response;
     ASSIGN_OR_RETURN(const std::string bound, parts_.door.OpenFor([&] {
-      response = parts_.enrollment.CreateToken(request, caller.id, caller.source);
+      response = parts_.enrollment.CreateTokens(request, caller.id, caller.source);
       return response.status();
     }));
-    response->set_address(parts_.public_address(bound));
+    for (v1::CreateTokenResponse& token : *response->mutable_tokens()) {
+      token.set_address(parts_.public_address(bound));
+    }
     return response;
   }
 

@@ -21,6 +21,7 @@ namespace dumpwarden {
 // All must outlive the service.
 struct AdminParts {
   Store& store;
+  const Clock& clock;
   Authorizer& authorizer;
   Fleet& fleet;
   Policies& policies;

@@ -14,6 +14,7 @@
 #include "absl/strings/str_join.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
+#include "platform/keys.h"
 
 namespace dumpwarden {
 namespace {
@@ -44,8 +45,10 @@ constexpr Permission Secret(absl::string_view method, RoleSet roles) {
 constexpr Permission kPermissions[] = {
     Secret("dumpwarden.v1.Admin.AddPerson", kAdmins),
     Change("dumpwarden.v1.Admin.ApplyPolicies", kAuthors),
+    Change("dumpwarden.v1.Admin.ApproveHost", kOperators),
     Secret("dumpwarden.v1.Admin.CreateLoginCode", kAdmins),
     Secret("dumpwarden.v1.Admin.CreateToken", kOperators),
+    Secret("dumpwarden.v1.Admin.CreateTokens", kOperators),
     Change("dumpwarden.v1.Admin.DeletePolicy", kAuthors),
     Read("dumpwarden.v1.Admin.ExplainHost"),
     Read("dumpwarden.v1.Admin.FollowDrift", kReaders, &kFollowers),
@@ -56,13 +59,16 @@ constexpr Permission kPermissions[] = {
     Read("dumpwarden.v1.Admin.ListHosts"),
     Read("dumpwarden.v1.Admin.ListPeople", kAuditors),
     Read("dumpwarden.v1.Admin.ListPolicies"),
+    Read("dumpwarden.v1.Admin.ListTokens"),
     Read("dumpwarden.v1.Admin.PlanHosts"),
     Read("dumpwarden.v1.Admin.PlanPolicies"),
     Read("dumpwarden.v1.Admin.ReportCompliance"),
     Change("dumpwarden.v1.Admin.RevokeHost", kOperators),
     Change("dumpwarden.v1.Admin.RevokePerson", kAdmins),
+    Change("dumpwarden.v1.Admin.RevokeToken", kOperators),
     Change("dumpwarden.v1.Admin.SetRoles", kAdmins),
     Read("dumpwarden.v1.Admin.SummarizeCompliance"),
+    {"dumpwarden.v1.AgentSession.Renew", Who::kHostEvenLate, 0, AuditClass::kChange, nullptr},
     {"dumpwarden.v1.AgentSession.Session", Who::kHost, 0, AuditClass::kNone, nullptr},
     {"dumpwarden.v1.Enrollment.Enroll", Who::kAnybody, 0, AuditClass::kChange, nullptr},
     {"dumpwarden.v1.Enrollment.Login", Who::kAnybody, 0, AuditClass::kChange, nullptr},
@@ -155,11 +161,16 @@ absl::StatusOr<Caller> Authorizer::Identify(Shown shown, absl::string_view metho
     return Refuse(absl::StatusCode::kUnauthenticated, "no-identity", caller,
                   absl::StrCat("the client certificate names nobody of spiffe://", trust_domain_));
   }
-  if (caller.expires > clock_.Now()) return caller;
-  return Refuse(absl::StatusCode::kUnauthenticated, "expired", caller,
-                absl::StrCat("the client certificate expired at ",
-                             absl::FormatTime(caller.expires, absl::UTCTimeZone()),
-                             "; get a new one and connect anew"));
+  const absl::Duration late =
+      caller.permission->who == Who::kHostEvenLate ? kLateRenewal : absl::ZeroDuration();
+  if (caller.expires + late <= clock_.Now()) {
+    return Refuse(absl::StatusCode::kUnauthenticated, "expired", caller,
+                  absl::StrCat("the client certificate expired at ",
+                               absl::FormatTime(caller.expires, absl::UTCTimeZone()),
+                               "; get a new one and connect anew"));
+  }
+  caller.leaf_pem = std::move(shown.leaf_pem);
+  return caller;
 }
 
 absl::Status Authorizer::Admit(Caller& caller) {
@@ -167,6 +178,7 @@ absl::Status Authorizer::Admit(Caller& caller) {
     case Who::kAnybody:
       return absl::OkStatus();
     case Who::kHost:
+    case Who::kHostEvenLate:
       return AdmitHost(caller);
     case Who::kPerson:
       return AdmitPerson(caller);

@@ -27,7 +27,12 @@ class ServerContextBase;
 
 namespace dumpwarden {
 
-enum class Who { kAnybody, kHost, kPerson };
+enum class Who {
+  kAnybody,
+  kHost,
+  kHostEvenLate,  // also with a certificate that expired within kLateRenewal
+  kPerson
+};
 
 // What a call leaves in the audit log.
 enum class AuditClass {
@@ -54,6 +59,7 @@ struct Caller {
   std::string id;      // spiffe id; empty for kAnybody
   std::string source;  // peer address
   std::optional<HostRow> host;
+  std::string leaf_pem;                         // of a host: the certificate shown
   absl::Time expires = absl::InfiniteFuture();  // of the certificate; kAnybody shows none
   Principal principal;
   const Permission* permission = nullptr;

@@ -31,6 +31,7 @@
 #include "server/fleet/session.h"
 #include "server/identity/credentials.h"
 #include "server/identity/enrollment.h"
+#include "server/identity/renewal.h"
 #include "server/identity/server_identity.h"
 #include "server/library_log.h"
 #include "server/listener.h"
@@ -209,6 +210,10 @@ class Server {
                                      3 * absl::Seconds(config_.check_in_seconds) + kStaleMargin);
     enrollment_ = std::make_unique<HostEnrollment>(*store_, *authority_, clock_, random_, log_);
     people_ = std::make_unique<People>(*store_, *authority_, clock_, random_, log_);
+    renewal_ = std::make_unique<HostRenewal>(
+        *store_, *authority_, clock_, refusals_,
+        HostRenewal::Fleet{[this](HostId host) { return fleet_->IsConnected(host); },
+                           [this](HostId host) { fleet_->Hold(host); }});
     ListenerOptions door;
     door.address = config_.enrollment_listener;
     door.credentials = ServerTls(Files());
@@ -232,6 +237,7 @@ class Server {
     options.max_idle = kMaxIdle;
     AdminParts parts{
         .store = *store_,
+        .clock = clock_,
         .authorizer = *authorizer_,
         .fleet = *fleet_,
         .policies = *policies_,
@@ -241,8 +247,9 @@ class Server {
         .door = *door_,
         .feed = feed_,
         .public_address = [this](const std::string& bound) { return PublicAddress(bound); }};
-    ASSIGN_OR_RETURN(listener_, Listener::Start(options, {MakeSessionService(*fleet_, *authorizer_),
-                                                          MakeAdminService(std::move(parts))}));
+    ASSIGN_OR_RETURN(listener_,
+                     Listener::Start(options, {MakeSessionService(*fleet_, *authorizer_, *renewal_),
+                                               MakeAdminService(std::move(parts))}));
     ASSIGN_OR_RETURN(const HostPort bound, ParseHostPort(listener_->address()));
     accept_watch_.Watch(bound.port);
     return absl::OkStatus();
@@ -298,6 +305,7 @@ class Server {
   std::unique_ptr<Hosts> hosts_;
   std::unique_ptr<HostEnrollment> enrollment_;
   std::unique_ptr<People> people_;
+  std::unique_ptr<HostRenewal> renewal_;
   std::unique_ptr<EnrollmentDoor> door_;
   absl::Status door_status_;
   std::unique_ptr<Listener> listener_;

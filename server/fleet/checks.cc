@@ -130,6 +130,9 @@ absl::Status CheckFindings(const v1::Report& report) {
 absl::Status CheckEvent(const v1::DriftEvent& event) {
   RETURN_IF_ERROR(Time("events.at", event.at()));
   RETURN_IF_ERROR(AtMost("events.sequence", event.sequence(), kMaxSequence));
+  if (event.sequence() == 0) {
+    return absl::InvalidArgumentError("events.sequence: 0; events are numbered from 1");
+  }
   RETURN_IF_ERROR(AtMost("events.drift_sequence", event.drift_sequence(), kMaxSequence));
   RETURN_IF_ERROR(AtMost("events.count", event.count(), kMaxSequence));
   RETURN_IF_ERROR(Known("events.kind", event.kind(),

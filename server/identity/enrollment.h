@@ -26,6 +26,7 @@ namespace dumpwarden {
 
 inline constexpr absl::Duration kLongestTokenLife = absl::Hours(7 * 24);
 inline constexpr absl::Duration kUsualTokenLife = absl::Hours(1);
+inline constexpr int kMaxTokensAtOnce = 1000;
 
 // Five failures a minute from one address (IPv6: one /64); then it waits.
 class FailureLimit {
@@ -61,6 +62,10 @@ class HostEnrollment {
   absl::StatusOr<v1::CreateTokenResponse> CreateToken(const v1::CreateTokenRequest& request,
                                                       const std::string& actor,
                                                       const std::string& source);
+  // All or none, in one transaction.
+  absl::StatusOr<v1::CreateTokensResponse> CreateTokens(const v1::CreateTokensRequest& request,
+                                                        const std::string& actor,
+                                                        const std::string& source);
   // `server`: host:port of the session listener, told to the host.
   absl::StatusOr<v1::EnrollResponse> Enroll(const v1::EnrollRequest& request,
                                             const std::string& peer, const std::string& server);
@@ -70,6 +75,14 @@ class HostEnrollment {
     KeyPtr tls;
     std::string host_der;
   };
+  struct NewToken {
+    TokenRow row;
+    Audit audit;
+    std::string text;  // what the host shows
+    v1::CreateTokenResponse response;
+  };
+  absl::StatusOr<NewToken> MakeToken(const v1::CreateTokenRequest& request,
+                                     const std::string& actor, const std::string& source);
   absl::StatusOr<Keys> CheckKeys(const v1::EnrollRequest& request) const;
   absl::StatusOr<HostRow> UseToken(const v1::EnrollRequest& request, const EnrollmentToken& token,
                                    const std::string& host_key, const std::string& peer);

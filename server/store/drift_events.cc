@@ -2,9 +2,11 @@
 #include "server/store/drift_events.h"
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -78,35 +80,11 @@ absl::StatusOr<bool> IsKept(Database& db, const ReportCommit& commit, const v1::
   return BindEvent(select, commit, event).Bind(14, std::int64_t{open}).Step();
 }
 
-absl::StatusOr<bool> IsTaken(Database& db, const ReportCommit& commit,
-                             const v1::DriftEvent& event) {
+absl::StatusOr<bool> IsTaken(Database& db, const ReportCommit& commit, std::uint64_t sequence) {
   ASSIGN_OR_RETURN(Statement select, db.Prepare("SELECT 1 FROM drift_event WHERE host_id = ? AND "
                                                 "epoch = ? AND sequence = ?"));
   select.Bind(1, commit.host).BindBlob(2, commit.epoch);
-  return select.Bind(3, static_cast<std::int64_t>(event.sequence())).Step();
-}
-
-// The end of a drift that is over here: the host was set back and lived through it once more, which
-// is told once more.
-absl::Status BeginAgain(Database& db, const ReportCommit& commit, const v1::DriftEvent& end) {
-  ASSIGN_OR_RETURN(
-      Statement insert,
-      db.Prepare(absl::StrCat(
-          "INSERT INTO drift_event (host_id, epoch, sequence, kind, setting, mode, old_value, "
-          "new_value, desired, policy, host_time, server_time, drift_sequence, count) "
-          "SELECT s.host_id, ?2, s.sequence, s.kind, s.setting, s.mode, s.old_value, s.new_value, "
-          "s.desired, s.policy, s.host_time, ?6, s.drift_sequence, s.count FROM drift_event s "
-          "WHERE s.host_id = ?1 AND s.sequence = ?3 AND s.setting = ?4 AND s.mode = ?5 AND "
-          "s.kind = 1 AND NOT EXISTS (SELECT 1 FROM drift_event o WHERE o.host_id = ?1 AND "
-          "o.epoch = ?2 AND o.sequence = ?3) AND ",
-          kIsNewest, " AND ", IsOver())));
-  return insert.Bind(1, commit.host)
-      .BindBlob(2, commit.epoch)
-      .Bind(3, static_cast<std::int64_t>(end.drift_sequence()))
-      .Bind(4, end.setting())
-      .Bind(5, end.mode())
-      .Bind(6, absl::ToUnixMicros(commit.received))
-      .Run();
+  return select.Bind(3, static_cast<std::int64_t>(sequence)).Step();
 }
 
 // Of a host whose state was restored: it gave the number anew.
@@ -127,34 +105,74 @@ absl::Status Insert(Database& db, const ReportCommit& commit, const v1::DriftEve
       BindEvent(insert, commit, event).Bind(14, absl::ToUnixMicros(commit.received)).Run();
   if (!absl::IsFailedPrecondition(kept)) return kept;
   // The schema's trigger refused it, before UNIQUE could.
-  ASSIGN_OR_RETURN(const bool taken, IsTaken(db, commit, event));
+  ASSIGN_OR_RETURN(const bool taken, IsTaken(db, commit, event.sequence()));
   return taken ? OtherEvent(commit, event) : kept;
+}
+
+// The drift of another epoch that `end` would end; nullopt when there is none.
+struct Ended {
+  std::int64_t event = 0;
+  bool over = false;
+};
+absl::StatusOr<std::optional<Ended>> FindEnded(Database& db, const ReportCommit& commit,
+                                               const v1::DriftEvent& end) {
+  ASSIGN_OR_RETURN(Statement select,
+                   db.Prepare(absl::StrCat(
+                       "SELECT s.event_id, ", IsOver(), " FROM drift_event s WHERE ",
+                       "s.host_id = ?1 AND s.sequence = ?2 AND s.setting = ?3 AND s.mode = ?4 AND ",
+                       "s.kind = 1 ORDER BY s.new_value = ?5 DESC, s.event_id DESC LIMIT 1")));
+  select.Bind(1, commit.host).Bind(2, static_cast<std::int64_t>(end.drift_sequence()));
+  select.Bind(3, end.setting()).Bind(4, end.mode()).Bind(5, end.old_value());
+  ASSIGN_OR_RETURN(const bool found, select.Step());
+  if (!found) return std::optional<Ended>();
+  return std::optional<Ended>({select.Int(0), select.Int(1) != 0});
+}
+
+absl::Status CopyToEpoch(Database& db, const ReportCommit& commit, std::int64_t event) {
+  ASSIGN_OR_RETURN(
+      Statement insert,
+      db.Prepare("INSERT INTO drift_event (host_id, epoch, sequence, kind, setting, mode, "
+                 "old_value, new_value, desired, policy, host_time, server_time, drift_sequence, "
+                 "count) SELECT host_id, ?2, sequence, kind, setting, mode, old_value, new_value, "
+                 "desired, policy, host_time, ?3, drift_sequence, count FROM drift_event "
+                 "WHERE event_id = ?1"));
+  return insert.Bind(1, event)
+      .BindBlob(2, commit.epoch)
+      .Bind(3, absl::ToUnixMicros(commit.received))
+      .Run();
+}
+
+// The end of a drift that is over here, or that retention let go of: the host was set back and
+// lived through it once more, which is told once more.
+absl::Status BeginAgain(Database& db, const ReportCommit& commit, const v1::DriftEvent& end) {
+  ASSIGN_OR_RETURN(const bool own, IsTaken(db, commit, end.drift_sequence()));
+  if (own) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::optional<Ended> ended, FindEnded(db, commit, end));
+  if (ended.has_value()) {
+    return ended->over ? CopyToEpoch(db, commit, ended->event) : absl::OkStatus();
+  }
+  for (const v1::DriftEvent& start : commit.report.events()) {
+    const bool same = start.kind() == v1::DriftEvent::KIND_DRIFTED &&
+                      start.sequence() == end.drift_sequence() &&
+                      start.setting() == end.setting() && start.mode() == end.mode();
+    if (same) return Insert(db, commit, start);
+  }
+  return absl::OkStatus();
 }
 
 // An open drift of another epoch.
 struct OldDrift {
   std::int64_t event = 0;
   DriftName name;
-  bool newest = false;   // of its name
-  bool implied = false;  // by findings and events: the host does not know it
+  bool newest = false;  // of its name
 };
-
-// The setting agrees or is not managed (finding: compliant, corrected, not-applicable,
-// pending-reboot end a drift on the host too), or this epoch has an open drift of its own for it.
-constexpr absl::string_view kIsImplied =
-    "(NOT EXISTS (SELECT 1 FROM finding f WHERE f.host_id = s.host_id AND f.mode = s.mode AND "
-    "f.setting = s.setting AND f.status NOT IN (1, 2, 3, 6)) OR "
-    "EXISTS (SELECT 1 FROM drift_event n WHERE n.host_id = s.host_id AND n.epoch = ?2 AND "
-    "n.kind = 1 AND n.setting = s.setting AND n.mode = s.mode AND NOT EXISTS ("
-    "SELECT 1 FROM drift_event e WHERE e.host_id = n.host_id AND e.epoch = n.epoch AND "
-    "e.drift_sequence = n.sequence AND e.kind IN (2, 3))))";
 
 absl::StatusOr<std::vector<OldDrift>> OldDrifts(Database& db, const ReportCommit& commit) {
   ASSIGN_OR_RETURN(Statement select,
                    db.Prepare(absl::StrCat(
-                       "SELECT s.event_id, s.sequence, s.setting, s.mode, ", kIsNewest, ", ",
-                       kIsImplied, " FROM drift_event s WHERE s.host_id = ?1 AND ",
-                       "s.kind IN (1, 4) AND s.kind = 1 AND s.epoch <> ?2 AND NOT ", IsOver())));
+                       "SELECT s.event_id, s.sequence, s.setting, s.mode, ", kIsNewest,
+                       " FROM drift_event s WHERE s.host_id = ?1 AND s.kind IN (1, 4) AND ",
+                       "s.kind = 1 AND s.sequence > 0 AND s.epoch <> ?2 AND NOT ", IsOver())));
   select.Bind(1, commit.host).BindBlob(2, commit.epoch);
   std::vector<OldDrift> drifts;
   while (true) {
@@ -163,9 +181,40 @@ absl::StatusOr<std::vector<OldDrift>> OldDrifts(Database& db, const ReportCommit
     drifts.push_back({.event = select.Int(0),
                       .name = {static_cast<std::uint64_t>(select.Int(1)), select.Text(2),
                                static_cast<v1::Mode>(select.Int(3))},
-                      .newest = select.Int(4) != 0,
-                      .implied = select.Int(5) != 0});
+                      .newest = select.Int(4) != 0});
   }
+}
+
+using Place = std::pair<std::string, v1::Mode>;  // a setting in an overlay
+
+absl::StatusOr<std::set<Place>> PlacesOf(Statement select) {
+  std::set<Place> places;
+  while (true) {
+    ASSIGN_OR_RETURN(const bool row, select.Step());
+    if (!row) return places;
+    places.insert({select.Text(0), static_cast<v1::Mode>(select.Int(1))});
+  }
+}
+
+// Where a host of 0.1.0, which does not say which drifts are open, may have one of another epoch:
+// the setting does not agree (compliant, corrected, not-applicable and pending-reboot end a drift
+// on the host too), and has no open drift of this epoch.
+absl::StatusOr<std::set<Place>> MayBeOpen(Database& db, const ReportCommit& commit) {
+  ASSIGN_OR_RETURN(Statement findings,
+                   db.Prepare("SELECT setting, mode FROM finding WHERE host_id = ? AND "
+                              "status NOT IN (1, 2, 3, 6)"));
+  findings.Bind(1, commit.host);
+  ASSIGN_OR_RETURN(std::set<Place> places, PlacesOf(std::move(findings)));
+  ASSIGN_OR_RETURN(
+      Statement own,
+      db.Prepare("SELECT DISTINCT n.setting, n.mode FROM drift_event n WHERE n.host_id = ?1 AND "
+                 "n.epoch = ?2 AND n.kind = 1 AND NOT EXISTS (SELECT 1 FROM drift_event e WHERE "
+                 "e.host_id = n.host_id AND e.epoch = n.epoch AND "
+                 "e.drift_sequence = n.sequence AND e.kind IN (2, 3))"));
+  own.Bind(1, commit.host).BindBlob(2, commit.epoch);
+  ASSIGN_OR_RETURN(const std::set<Place> open, PlacesOf(std::move(own)));
+  for (const Place& place : open) places.erase(place);
+  return places;
 }
 
 // The numbers of such ends are negative: no host gives them.
@@ -185,13 +234,20 @@ absl::Status End(Database& db, const ReportCommit& commit, const OldDrift& drift
 // How many are left that may turn out not to be known.
 absl::StatusOr<std::size_t> EndUnknown(Database& db, const ReportCommit& commit) {
   ASSIGN_OR_RETURN(const std::vector<OldDrift> drifts, OldDrifts(db, commit));
+  if (drifts.empty()) return 0;
   const bool said = commit.report.has_open_drifts();
   const std::set<DriftName> open = OpenOf(commit.report);
+  std::set<Place> may_be_open;
+  if (!said) {
+    ASSIGN_OR_RETURN(may_be_open, MayBeOpen(db, commit));
+  }
   std::size_t left = 0;
   for (const OldDrift& drift : drifts) {
-    const bool unknown = said ? !drift.newest || !open.contains(drift.name) : drift.implied;
-    if (unknown) RETURN_IF_ERROR(End(db, commit, drift));
-    if (!unknown && !said) ++left;
+    const bool known =
+        said ? drift.newest && open.contains(drift.name)
+             : may_be_open.contains({std::get<1>(drift.name), std::get<2>(drift.name)});
+    if (!known) RETURN_IF_ERROR(End(db, commit, drift));
+    if (known && !said) ++left;
   }
   return left;
 }

@@ -18,6 +18,7 @@
 #include "server/store/reports.h"
 #include "server/store/retention.h"
 #include "server/store/schema.h"
+#include "server/store/tokens.h"
 
 namespace dumpwarden {
 namespace {
@@ -77,8 +78,20 @@ class SqliteStore : public Store {
     return sequence;
   }
 
-  absl::Status CreateToken(const TokenRow& token, const Audit& audit) override {
-    return CommitAudited(audit, [&](Database& db) { return InsertToken(db, token); });
+  absl::Status CreateTokens(const std::vector<std::pair<TokenRow, Audit>>& tokens) override {
+    return writer_.Commit([&](Database& db) -> absl::Status {
+      for (const auto& [token, audit] : tokens) {
+        RETURN_IF_ERROR(InsertToken(db, token));
+        RETURN_IF_ERROR(InsertAudit(db, audit, clock_.Now()).status());
+      }
+      return absl::OkStatus();
+    });
+  }
+
+  absl::StatusOr<bool> RevokeToken(const std::string& id, absl::Time now,
+                                   const Audit& audit) override {
+    return CommitWhenChanged(audit,
+                             [&](Database& db, Audit&) { return UpdateTokenRevoked(db, id, now); });
   }
 
   absl::StatusOr<HostRow> EnrollHost(const std::string& token_id, const std::string& secret_digest,
@@ -154,6 +167,17 @@ class SqliteStore : public Store {
         trial);
   }
 
+  absl::Status RenewHost(HostId host, bool hold, const Audit& audit) override {
+    return CommitAudited(audit, [&](Database& db) -> absl::Status {
+      RETURN_IF_ERROR(CheckRenewable(db, host));
+      return hold ? UpdateHold(db, host, true) : absl::OkStatus();
+    });
+  }
+
+  absl::StatusOr<bool> ApproveHost(HostId host, const Audit& audit) override {
+    return CommitWhenChanged(audit, [&](Database& db, Audit&) { return UpdateApproved(db, host); });
+  }
+
   absl::Status SetHostVersion(HostId host, const std::string& agent_version) override {
     return writer_.Commit([&](Database& db) { return UpdateVersion(db, host, agent_version); });
   }
@@ -217,6 +241,9 @@ class SqliteStore : public Store {
   }
   absl::StatusOr<PersonRow> FindPerson(const std::string& name) override {
     return readers_.Run([&](Database& db) { return SelectPerson(db, name); });
+  }
+  absl::StatusOr<std::vector<TokenRecord>> ListTokens() override {
+    return readers_.Run(&SelectTokens);
   }
   absl::StatusOr<HostState> ReadState(HostId host) override {
     return readers_.Run([&](Database& db) { return SelectState(db, host); });

@@ -163,24 +163,29 @@ TEST(Epochs, ADriftThatCouldNotBeWrittenBackIsToldAgainAndCorrected) {
 
 // An agent of 0.1.0 kept no start: each epoch told another, and one drift was many.
 TEST(Epochs, ADriftWhoseBeginningIsNotKnownIsOneDriftInEachEpoch) {
-  AgentRig rig;
-  Drift(rig);
-  TakeReport(rig);
-  TrackedSettings tracked = rig.state->Tracked().value();
-  for (auto& [key, setting] : tracked) setting.start.reset();
-  ASSERT_THAT(rig.state->Record(tracked, {}), IsOk());
-  rig.Restart();
-  rig.Connect();
-  rig.Pass(absl::Seconds(2));
-  rig.TakeReports();
-  BeginEpoch(rig);
-  const v1::Report first = TakeReport(rig);
-  ASSERT_EQ(first.events_size(), 1);
-  rig.Restart();
-  rig.Connect();
-  rig.Pass(absl::Minutes(1));
-  BeginEpoch(rig);
-  ExpectTellsAgain(TakeReport(rig), first.events(0));
+  for (const bool restarted : {false, true}) {
+    SCOPED_TRACE(restarted);
+    AgentRig rig;
+    Drift(rig);
+    TakeReport(rig);
+    TrackedSettings tracked = rig.state->Tracked().value();
+    for (auto& [key, setting] : tracked) setting.start.reset();
+    ASSERT_THAT(rig.state->Record(tracked, {}), IsOk());
+    rig.Restart();
+    rig.Connect();
+    rig.Pass(absl::Seconds(2));
+    rig.TakeReports();
+    BeginEpoch(rig);
+    const v1::Report first = TakeReport(rig);
+    ASSERT_EQ(first.events_size(), 1);
+    if (restarted) {
+      rig.Restart();
+      rig.Connect();
+    }
+    rig.Pass(absl::Minutes(1));
+    BeginEpoch(rig);
+    ExpectTellsAgain(TakeReport(rig), first.events(0));
+  }
 }
 
 // A server that asks for epoch after epoch makes the queue no longer than it may be.

@@ -147,6 +147,57 @@ TEST_P(StoreEpochs, EndsTheDriftThatTheHostMeansOfTwoThatHadOneNumber) {
   EXPECT_EQ(store().ListDrift({})->at(0).new_value(), "none");
 }
 
+// Set back to one life, then to the other: the end that is told is that of the first one's drift.
+TEST_P(StoreEpochs, EndsTheDriftThatTheHostMeansAndNotTheNewestOfItsNumber) {
+  ReportCommit first = Begin("epoch-1");
+  AddEvent(first, 1, kDrifted);  // to "none"
+  SayOpen(first, {1});
+  ASSERT_THAT(Keep(first), IsOk());
+  ReportCommit second = Begin("epoch-2");  // set back to before it
+  AddEvent(second, 1, kDrifted);
+  second.report.mutable_events(0)->set_new_value("small");
+  second.report.mutable_events(0)->mutable_at()->set_seconds(5000);
+  SayOpen(second, {1});
+  ASSERT_THAT(Keep(second), IsOk());
+  ASSERT_THAT(States(), testing::ElementsAre("drifted", "resolved"));
+  ReportCommit third = Begin("epoch-3", "kernel");  // a snapshot of the first life; written back
+  AddEvent(third, 2, kCorrected, 1);
+  third.report.mutable_events(0)->set_old_value("none");
+  SayOpen(third, {});
+  ASSERT_THAT(Keep(third), IsOk());
+  const std::vector<v1::Drift> drifts = store().ListDrift({}).value();
+  ASSERT_THAT(drifts, testing::SizeIs(3));
+  EXPECT_EQ(drifts[0].new_value(), "none");
+  EXPECT_EQ(drifts[0].state(), "corrected");
+  EXPECT_EQ(drifts[1].new_value(), "small");
+  EXPECT_EQ(drifts[1].state(), "resolved");
+}
+
+TEST_P(StoreEpochs, BeginsTheDriftAgainThatTheHostMeans) {
+  ReportCommit first = Begin("epoch-1");
+  AddEvent(first, 1, kDrifted);  // to "none"
+  SayOpen(first, {1});
+  ASSERT_THAT(Keep(first), IsOk());
+  ReportCommit second = Begin("epoch-2", "kernel");
+  AddEvent(second, 1, kDrifted);
+  second.report.mutable_events(0)->set_new_value("small");
+  second.report.mutable_events(0)->mutable_at()->set_seconds(5000);
+  AddEvent(second, 2, kCorrected, 1);
+  second.report.mutable_events(1)->set_old_value("small");
+  SayOpen(second, {});
+  ASSERT_THAT(Keep(second), IsOk());
+  ReportCommit third = Begin("epoch-3", "kernel");
+  AddEvent(third, 1, kDrifted);
+  AddEvent(third, 3, kResolved, 1);
+  third.report.mutable_events(1)->set_old_value("none");
+  SayOpen(third, {});
+  ASSERT_THAT(Keep(third), IsOk());
+  const std::vector<v1::Drift> drifts = store().ListDrift({}).value();
+  ASSERT_THAT(drifts, testing::SizeIs(3));
+  EXPECT_EQ(drifts[0].new_value(), "none") << "told in this very report";
+  EXPECT_EQ(drifts[0].host_time().seconds(), 1001);
+}
+
 // The events of an epoch come in several reports: until the last, what is not told yet is unknown
 // to nobody.
 TEST_P(StoreEpochs, WaitsForTheLastEventsOfAnEpochBeforeItEndsWhatIsNotOpen) {

@@ -53,10 +53,11 @@ class RetentionRunsTest : public testing::Test {
   }
   // Expired two days ago.
   void AddTokens(int count) {
-    Execute(
-        absl::StrCat("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ",
-                     count, ") INSERT INTO token SELECT 't' || i, x'00', '', ",
-                     absl::ToUnixMicros(clock_.Now() - absl::Hours(48)), ", NULL, NULL FROM n"));
+    Execute(absl::StrCat(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ", count,
+        ") INSERT INTO token (token_id, secret_digest, expected_name, expires) "
+        "SELECT 't' || i, x'00', '', ",
+        absl::ToUnixMicros(clock_.Now() - absl::Hours(48)), " FROM n"));
   }
   // Compacted, so they began and ended two days ago.
   void AddDrifts(int count) {

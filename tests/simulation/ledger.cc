@@ -176,7 +176,9 @@ void Ledger::CheckLives(const std::string& uuid, const EventList& server) {
     const bool begins = event.kind() == v1::DriftEvent::KIND_DRIFTED;
     if (!begins && event.drift_sequence() == 0) continue;
     const std::uint64_t number = begins ? event.sequence() : event.drift_sequence();
-    lives[absl::StrCat(number, " ", event.mode(), " ", event.setting())] += begins ? 1 : -1;
+    const std::string& value = begins ? event.new_value() : event.old_value();
+    lives[absl::StrCat(number, " ", event.mode(), " ", event.setting(), " ", value)] +=
+        begins ? 1 : -1;
   }
   for (const auto& [drift, more] : lives) {
     if (more >= 0) continue;

@@ -15,6 +15,7 @@
 #include "tests/contract/store_contract.h"
 #include "tests/contract/store_drift_contract.h"
 #include "tests/contract/store_epochs_contract.h"
+#include "tests/contract/store_hold_contract.h"
 #include "tests/contract/store_people_contract.h"
 #include "tests/contract/store_retention_contract.h"
 #include "tests/support/temp_folder.h"
@@ -57,6 +58,11 @@ INSTANTIATE_TEST_SUITE_P(Sqlite, StoreContract,
                          }));
 
 INSTANTIATE_TEST_SUITE_P(Sqlite, StoreEpochs,
+                         testing::Values([](FakeClock& clock) -> std::unique_ptr<StoreBench> {
+                           return std::make_unique<SqliteBench>(clock);
+                         }));
+
+INSTANTIATE_TEST_SUITE_P(Sqlite, StoreHold,
                          testing::Values([](FakeClock& clock) -> std::unique_ptr<StoreBench> {
                            return std::make_unique<SqliteBench>(clock);
                          }));
