@@ -7,7 +7,9 @@
 #include <grpcpp/security/tls_credentials_options.h>
 #include <stdlib.h>
 
+#include <condition_variable>
 #include <mutex>
+#include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -266,6 +268,51 @@ absl::string_view WhatToDo(absl::StatusCode code, bool of_policies) {
   }
 }
 
+// Silence cancels a call that was not heard for so long.
+class Silence {
+ public:
+  Silence(grpc::ClientContext& call, absl::Duration longest)
+      : longest_(longest), heard_(absl::Now()), watch_([this, &call] { Watch(call); }) {}
+  ~Silence() { End(); }
+
+  void Heard() {
+    const std::lock_guard lock(mutex_);
+    heard_ = absl::Now();
+  }
+  // True when it was too long.
+  bool End() {
+    {
+      const std::lock_guard lock(mutex_);
+      ended_ = true;
+    }
+    wake_.notify_all();
+    if (watch_.joinable()) watch_.join();
+    return cancelled_;
+  }
+
+ private:
+  void Watch(grpc::ClientContext& call) {
+    std::unique_lock lock(mutex_);
+    while (!ended_) {
+      const absl::Duration left = heard_ + longest_ - absl::Now();
+      if (left <= absl::ZeroDuration()) {
+        cancelled_ = true;
+        call.TryCancel();
+        return;
+      }
+      wake_.wait_for(lock, absl::ToChronoNanoseconds(left));
+    }
+  }
+
+  const absl::Duration longest_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  absl::Time heard_;
+  bool ended_ = false;
+  bool cancelled_ = false;
+  std::thread watch_;
+};
+
 }  // namespace
 
 struct Client::Wire {
@@ -274,15 +321,18 @@ struct Client::Wire {
   std::shared_ptr<Handshake> handshake;
   std::unique_ptr<v1::Admin::Stub> stub;
 
+  absl::Status TooLong() const {
+    return Trouble(absl::StatusCode::kDeadlineExceeded,
+                   absl::StrCat("no answer from ", context.server),
+                   absl::StrCat("it took longer than ", absl::FormatDuration(timeout)),
+                   "give it longer with --timeout; what was asked may have been done");
+  }
+
   absl::Status Explained(const grpc::Status& answer, bool of_policies = false) const {
     if (answer.ok()) return absl::OkStatus();
     const absl::Status status = FromGrpc(answer);
     if (absl::IsUnavailable(status)) return Unreachable(context, *handshake, status.message());
-    if (absl::IsDeadlineExceeded(status)) {
-      return Trouble(status.code(), absl::StrCat("no answer from ", context.server),
-                     absl::StrCat("it took longer than ", absl::FormatDuration(timeout)),
-                     "give it longer with --timeout; what was asked may have been done");
-    }
+    if (absl::IsDeadlineExceeded(status)) return TooLong();
     if (absl::IsUnimplemented(status) && status.message().empty()) return OtherService(context);
     // More than one line: the server's reader has said it all.
     if (absl::StrContains(status.message(), '\n')) return status;
@@ -381,6 +431,24 @@ absl::Status Client::Stream(const v1::PlanPoliciesRequest& request,
   v1::PlanPoliciesResponse::HostPlan plan;
   while (reader->Read(&plan)) each(std::move(plan));
   return wire_->Explained(reader->Finish(), /*of_policies=*/true);
+}
+
+absl::Status Client::Stream(
+    const v1::ExportAuditRequest& request,
+    const std::function<absl::Status(const v1::ExportAuditResponse&)>& each) {
+  grpc::ClientContext call;
+  Silence silence(call, wire_->timeout);
+  const auto reader = wire_->stub->ExportAudit(&call, request);
+  v1::ExportAuditResponse piece;
+  absl::Status taken;
+  while (taken.ok() && reader->Read(&piece)) {
+    taken = each(piece);
+    silence.Heard();
+  }
+  if (!taken.ok()) call.TryCancel();
+  const grpc::Status end = reader->Finish();
+  if (silence.End()) return wire_->TooLong();
+  return taken.ok() ? wire_->Explained(end) : taken;
 }
 
 absl::Status Client::Stream(const v1::FollowDriftRequest& request,

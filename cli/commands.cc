@@ -54,8 +54,12 @@ constexpr Command kCommands[] = {
      Needs::kServer, RunDriftFollow},
     {"token", "create", "Make a token that lets one host enrol.",
      "\n--label role=sql --ttl 24h --name sql-01\n-o json", Needs::kServer, RunTokenCreate},
-    {"audit", "list", "List who did what, the newest first.", "\n--action policy.apply --limit 20",
+    {"audit", "list", "List who did what, the newest first.",
+     "\n--action 'policy.*' --limit 20\n--actor alice --since 24h\n"
+     "--since 2026-11-22T17:00:00Z --oldest-first -o json",
      Needs::kServer, RunAuditList},
+    {"audit", "export", "Write the whole audit log into a file, a JSON object a line.",
+     "--output audit.jsonl\n--output audit.jsonl --force", Needs::kServer, RunAuditExport},
 };
 
 constexpr absl::string_view kFooter =

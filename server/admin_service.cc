@@ -3,7 +3,6 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include <algorithm>
 #include <atomic>
 #include <string>
 #include <utility>
@@ -14,6 +13,7 @@
 #include "dumpwarden/v1/admin.grpc.pb.h"
 #include "dumpwarden/v1/admin.pb.h"
 #include "proto/grpc_status.h"
+#include "server/audit_log.h"
 #include "server/fleet/compliance.h"
 #include "server/fleet/planning.h"
 #include "server/fleet/revocation.h"
@@ -29,8 +29,6 @@ constexpr int kMaxCallsOfOne = 16;  // others than to follow
 constexpr std::uint32_t kDriftsAtOnce = 500;
 // How soon a follower that went away is noticed.
 constexpr absl::Duration kLookAround = absl::Seconds(1);
-constexpr std::uint32_t kDefaultAudit = 100;
-constexpr std::uint32_t kMaxAudit = 10'000;
 
 class AdminService final : public v1::Admin::Service {
  public:
@@ -146,7 +144,17 @@ class AdminService final : public v1::Admin::Service {
   grpc::Status ListAudit(grpc::ServerContext* context, const v1::ListAuditRequest* request,
                          v1::ListAuditResponse* response) override {
     return Answer(*context, "ListAudit", *response,
-                  [&](const Caller&) { return AuditOf(*request); });
+                  [&](const Caller&) { return dumpwarden::ListAudit(parts_.store, *request); });
+  }
+  grpc::Status ExportAudit(grpc::ServerContext* context, const v1::ExportAuditRequest* /*request*/,
+                           grpc::ServerWriter<v1::ExportAuditResponse>* writer) override {
+    return Run(*context, "ExportAudit", [&](const Caller& caller) {
+      return dumpwarden::ExportAudit(
+          parts_.store, {caller.id, caller.source}, [&](const v1::ExportAuditResponse& piece) {
+            return writer->Write(piece) ? absl::OkStatus()
+                                        : absl::CancelledError("the caller is gone");
+          });
+    });
   }
 
  private:
@@ -188,15 +196,6 @@ class AdminService final : public v1::Admin::Service {
       return response.status();
     }));
     response->set_address(parts_.public_address(bound));
-    return response;
-  }
-
-  absl::StatusOr<v1::ListAuditResponse> AuditOf(v1::ListAuditRequest request) {
-    request.set_limit(request.limit() == 0 ? kDefaultAudit : std::min(request.limit(), kMaxAudit));
-    ASSIGN_OR_RETURN(AuditPage page, parts_.store.ReadAudit(request));
-    v1::ListAuditResponse response;
-    if (page.floor > 1) response.set_first_sequence(page.floor);
-    for (v1::AuditEntry& entry : page.entries) *response.add_entries() = std::move(entry);
     return response;
   }
 

@@ -24,6 +24,7 @@ constexpr Permission kPermissions[] = {
     {"dumpwarden.v1.Admin.CreateToken", Who::kOperator},
     {"dumpwarden.v1.Admin.DeletePolicy", Who::kOperator},
     {"dumpwarden.v1.Admin.ExplainHost", Who::kOperator},
+    {"dumpwarden.v1.Admin.ExportAudit", Who::kOperator},
     {"dumpwarden.v1.Admin.FollowDrift", Who::kOperator},
     {"dumpwarden.v1.Admin.GetHost", Who::kOperator},
     {"dumpwarden.v1.Admin.GetPolicy", Who::kOperator},
