@@ -123,14 +123,16 @@ class AdminService final : public v1::Admin::Service {
     if (!caller.ok()) return ToGrpc(caller.status());
     const auto running = following_.Begin(caller->id);
     if (running == nullptr) {
-      return {grpc::StatusCode::RESOURCE_EXHAUSTED,
-              absl::StrCat(kMaxFollowersOfOne,
-                           " calls of this operator follow drift already; end one of them")};
+      return RefuseMore(*caller, "followers-of-one",
+                        absl::StrCat(kMaxFollowersOfOne,
+                                     " calls of this operator follow drift "
+                                     "already; end one of them"));
     }
     if (++followers_ > kMaxFollowers) {
       --followers_;
-      return {grpc::StatusCode::RESOURCE_EXHAUSTED,
-              absl::StrCat(kMaxFollowers, " calls follow drift already; end one of them")};
+      return RefuseMore(
+          *caller, "followers",
+          absl::StrCat(kMaxFollowers, " calls follow drift already; end one of them"));
     }
     const absl::Status done = Follow(*context, *request, *writer);
     --followers_;
@@ -162,15 +164,25 @@ class AdminService final : public v1::Admin::Service {
     return absl::StrCat("dumpwarden.v1.Admin.", method);
   }
 
+  grpc::Status RefuseMore(const Caller& caller, const char* reason, const std::string& message) {
+    parts_.refusals.Count({.action = "call.refused",
+                           .reason = reason,
+                           .source = caller.source,
+                           .detail = absl::StrCat(caller.id, ": ", message),
+                           .count = 0});
+    return {grpc::StatusCode::RESOURCE_EXHAUSTED, message};
+  }
+
   template <typename Call>
   grpc::Status Run(const grpc::ServerContext& context, absl::string_view method, Call call) {
     const absl::StatusOr<Caller> caller = parts_.authorizer.Authorize(context, MethodName(method));
     if (!caller.ok()) return ToGrpc(caller.status());
     const auto running = calls_.Begin(caller->id);
     if (running == nullptr) {
-      return {grpc::StatusCode::RESOURCE_EXHAUSTED,
-              absl::StrCat(kMaxCallsOfOne,
-                           " calls of this operator run already; wait until one of them ends")};
+      return RefuseMore(
+          *caller, "calls-of-one",
+          absl::StrCat(kMaxCallsOfOne,
+                       " calls of this operator run already; wait until one of them ends"));
     }
     return ToGrpc(call(*caller));
   }

@@ -61,6 +61,15 @@ mutant audit-row-outside-the-transaction server/store/sqlite_store.cc 'sqlite_st
       static_cast<void>(audit);
       return absl::OkStatus();
     });'
+mutant revocation-without-its-row server/store/sqlite_store.cc 'sqlite_store_test *' \
+  'ASSIGN_OR_RETURN(audit.after, SelectHostDigest(db, host));
+      return InsertAudit(db, audit, clock_.Now()).status();' \
+  'return absl::OkStatus();'
+mutant certificate-renewed-without-its-row server/identity/server_identity.cc \
+  'audit_completeness_test *Certificate*' \
+  'if (done.ok()) done = record(renewal);' 'static_cast<void>(record);'
+mutant export-with-a-gap server/audit_log.cc 'audit_log_test *' \
+  '|| (!first && page.floor > next.after_sequence() + 1)' ''
 mutant extensions-of-the-request-are-copied server/identity/enrollment.cc 'hostile_csr_test *' \
   'absl::StatusOr<v1::EnrollResponse> HostEnrollment::Enroll(const v1::EnrollRequest& request,' \
   '}  // namespace dumpwarden

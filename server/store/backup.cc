@@ -66,7 +66,8 @@ absl::Status BackUpStore(const std::string& from, const std::string& to) {
                                           "older backups: ", copied.message()));
 }
 
-absl::Status BeginAfterRestore(const std::string& path, absl::Time now, const std::string& from) {
+absl::Status BeginAfterRestore(const std::string& path, absl::Time now, const std::string& from,
+                               const std::string& digest) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Database> db,
                    Database::Open(path, Database::Durability::kFull));
   RETURN_IF_ERROR(db->CheckIntegrity());
@@ -80,7 +81,7 @@ absl::Status BeginAfterRestore(const std::string& path, absl::Time now, const st
                       .object = from,
                       .detail = absl::StrCat("open tokens closed: ", closed),
                       .before = "",
-                      .after = ""};
+                      .after = digest};
     return InsertAudit(*db, audit, now).status();
   });
 }

@@ -77,7 +77,9 @@ class SqliteStore : public Store {
   }
 
   absl::Status CreateToken(const TokenRow& token, const Audit& audit) override {
-    return CommitAudited(audit, [&](Database& db) { return InsertToken(db, token); });
+    Audit row = audit;
+    row.after = token.secret_digest;
+    return CommitAudited(row, [&](Database& db) { return InsertToken(db, token); });
   }
 
   absl::StatusOr<HostRow> EnrollHost(const std::string& token_id, const std::string& secret_digest,
@@ -94,7 +96,9 @@ class SqliteStore : public Store {
       }
       RETURN_IF_ERROR(checked);
       ASSIGN_OR_RETURN(enrolled, InsertHost(db, claim));
-      return InsertAudit(db, audit, clock_.Now()).status();
+      Audit row = audit;
+      row.after = HostDigest(*enrolled);
+      return InsertAudit(db, row, clock_.Now()).status();
     }));
     return enrolled;
   }
@@ -104,16 +108,16 @@ class SqliteStore : public Store {
   }
 
   absl::Status QuarantineHost(HostId host, const Audit& audit) override {
-    return CommitAudited(audit, [&](Database& db) { return UpdateQuarantined(db, host); });
+    return CommitHostChange(host, audit,
+                            [&](Database& db) -> absl::StatusOr<bool> {
+                              RETURN_IF_ERROR(UpdateQuarantined(db, host));
+                              return true;
+                            })
+        .status();
   }
 
   absl::StatusOr<bool> RevokeHost(HostId host, const Audit& audit) override {
-    bool changed = false;
-    RETURN_IF_ERROR(writer_.Commit([&](Database& db) -> absl::Status {
-      ASSIGN_OR_RETURN(changed, UpdateRevoked(db, host));
-      return changed ? InsertAudit(db, audit, clock_.Now()).status() : absl::OkStatus();
-    }));
-    return changed;
+    return CommitHostChange(host, audit, [&](Database& db) { return UpdateRevoked(db, host); });
   }
 
   absl::Status SetHostVersion(HostId host, const std::string& agent_version) override {
@@ -203,6 +207,20 @@ class SqliteStore : public Store {
       RETURN_IF_ERROR(change(db));
       return InsertAudit(db, audit, clock_.Now()).status();
     });
+  }
+
+  // `change` says whether there was one.
+  absl::StatusOr<bool> CommitHostChange(
+      HostId host, Audit audit, const std::function<absl::StatusOr<bool>(Database&)>& change) {
+    bool changed = false;
+    RETURN_IF_ERROR(writer_.Commit([&](Database& db) -> absl::Status {
+      ASSIGN_OR_RETURN(audit.before, SelectHostDigest(db, host));
+      ASSIGN_OR_RETURN(changed, change(db));
+      if (!changed) return absl::OkStatus();
+      ASSIGN_OR_RETURN(audit.after, SelectHostDigest(db, host));
+      return InsertAudit(db, audit, clock_.Now()).status();
+    }));
+    return changed;
   }
 
   absl::Status RecordRefusal(Database& db, Audit audit, const absl::Status& why) {

@@ -4,6 +4,7 @@
 #ifndef DUMPWARDEN_TESTS_CONTRACT_STORE_AUDIT_CONTRACT_H_
 #define DUMPWARDEN_TESTS_CONTRACT_STORE_AUDIT_CONTRACT_H_
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -140,6 +141,40 @@ TEST_P(StoreAudit, HoldsTheActionOfAnOlderClientTooBesidesItsFilter) {
   EXPECT_THAT(Numbers(query), IsEmpty());
   query.mutable_filter()->set_actors(0, "alice");
   EXPECT_THAT(Numbers(query), ElementsAre(1));
+}
+
+// Who reads the log sees what a host was, and that nothing else was changed in between.
+TEST_P(StoreAudit, TellsAHostsDigestBeforeAndAfterEachChange) {
+  const HostRow host = NewHost("uuid-1");
+  const std::string enrolled = AuditOf("host.enroll").front().after();
+  EXPECT_EQ(AuditOf("host.enroll").front().before(), "");
+  EXPECT_EQ(enrolled, HostDigest(host));
+  ASSERT_THAT(store().QuarantineHost(host.id, By("host.quarantine")), IsOk());
+  const std::string quarantined = AuditOf("host.quarantine").front().after();
+  EXPECT_EQ(AuditOf("host.quarantine").front().before(), enrolled);
+  EXPECT_EQ(quarantined, HostDigest(*store().FindHost("uuid-1")));
+  ASSERT_THAT(store().RevokeHost(host.id, By("host.revoke")), IsOk());
+  const std::string revoked = AuditOf("host.revoke").front().after();
+  EXPECT_EQ(AuditOf("host.revoke").front().before(), quarantined);
+  EXPECT_EQ(revoked, HostDigest(*store().FindHost("uuid-1")));
+  EXPECT_THAT((std::set<std::string>{enrolled, quarantined, revoked}), testing::SizeIs(3));
+}
+
+TEST_P(StoreAudit, DigestOfAHostIsOfItsIdKeyAndState) {
+  HostRow host;
+  host.uuid = "uuid-1";
+  host.host_key = "key";
+  EXPECT_EQ(HostDigest(host), Sha256(absl::StrCat("uuid-1\n", Sha256Hex("key"), "\nenrolled\n")));
+  host.quarantined = true;
+  EXPECT_EQ(HostDigest(host),
+            Sha256(absl::StrCat("uuid-1\n", Sha256Hex("key"), "\nquarantined\n")));
+  host.revoked = true;
+  EXPECT_EQ(HostDigest(host), Sha256(absl::StrCat("uuid-1\n", Sha256Hex("key"), "\nrevoked\n")));
+}
+
+TEST_P(StoreAudit, TellsATokensDigestWhenItIsMade) {
+  ASSERT_THAT(GiveToken("t1"), IsOk());
+  EXPECT_EQ(AuditOf("token.create").front().after(), Sha256("secret"));
 }
 
 }  // namespace dumpwarden

@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/digest.h"
@@ -41,7 +42,11 @@ class EnrollmentRig : public testing::Test {
                 IsOk());
     ASSERT_OK_AND_ASSIGN(authority_, Authority::Open(*vfs_, *random_, temp_.File("ca")));
     ASSERT_OK_AND_ASSIGN(store_, MakeSqliteStore(temp_.File("store.db"), clock_));
-    enrollment_ = std::make_unique<HostEnrollment>(*store_, *authority_, clock_, *random_, *log_);
+    enrollment_ = std::make_unique<HostEnrollment>(
+        *store_, *authority_, clock_, *random_, *log_,
+        [this](const char* reason, const std::string& /*peer*/, const absl::Status& /*why*/) {
+          refused_.emplace_back(reason);
+        });
   }
 
   std::string Token(const v1::CreateTokenRequest& request = {}) {
@@ -69,6 +74,7 @@ class EnrollmentRig : public testing::Test {
   std::unique_ptr<Store> store_;
   std::unique_ptr<HostEnrollment> enrollment_;
   int peers_ = 0;
+  std::vector<std::string> refused_;  // for what the store has no row
 };
 
 }  // namespace dumpwarden

@@ -10,6 +10,7 @@
 
 #include <map>
 #include <set>
+#include <utility>
 
 #include "absl/strings/escaping.h"
 #include "tests/support/enrollment_rig.h"
@@ -141,6 +142,7 @@ class HostileCsr : public EnrollmentRig {
     EXPECT_THAT(Enroll(EnrollRequestOf(token, "web-01", csr)),
                 StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(message)));
     EXPECT_EQ(Hosts(), hosts);
+    EXPECT_THAT(std::exchange(refused_, {}), testing::ElementsAre("keys")) << "counted once";
     EXPECT_THAT(Enroll(EnrollRequestOf(token, "web-01", *MakeCsrDer(*key_))), IsOk())
         << "it used the token up";
   }
@@ -370,6 +372,24 @@ TEST_F(HostileCsr, T33NamesThatAreNoTextAreRefused) {
         StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("1 to 253 printable characters")));
     EXPECT_EQ(Hosts(), 0u);
   }
+}
+
+TEST_F(HostileCsr, T33EveryRefusalIsCountedOrHasItsRow) {
+  const auto refusals = [&](const v1::EnrollRequest& request) {
+    EXPECT_FALSE(enrollment_->Enroll(request, "ipv4:192.0.2.7:1", "x").ok());
+    v1::ListAuditRequest rows;
+    rows.set_action("host.enroll.refused");
+    return std::pair(std::exchange(refused_, {}), store_->ListAudit(rows)->size());
+  };
+  using Words = std::vector<std::string>;
+  const std::string csr = *MakeCsrDer(*key_);
+  EXPECT_EQ(refusals(EnrollRequestOf("rubbish", "web-01", csr)), std::pair(Words{"token"}, 0ul));
+  const std::string used = Token();
+  ASSERT_THAT(Enroll(EnrollRequestOf(used, "web-01", csr)), IsOk());
+  for (std::size_t rows = 1; rows <= 4; ++rows) {
+    EXPECT_EQ(refusals(EnrollRequestOf(used, "web-01", csr)), std::pair(Words{}, rows));
+  }
+  EXPECT_EQ(refusals(EnrollRequestOf(used, "web-01", csr)), std::pair(Words{"too-many"}, 4ul));
 }
 
 // Windows names ignore the case of ASCII, and nothing else.
