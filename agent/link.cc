@@ -113,7 +113,9 @@ std::shared_ptr<grpc::Channel> MakeChannel(
 
 bool NobodyThere(absl::string_view message) {
   return absl::StrContains(message, "Failed to connect to remote host") ||
-         absl::StrContains(message, "DNS resolution failed");
+         absl::StrContains(message, "DNS resolution failed") ||
+         absl::StrContains(message, "wrong version number") ||
+         absl::StrContains(message, "Handshake read failed");
 }
 
 bool ProxyRefused(absl::string_view message) {
@@ -125,9 +127,9 @@ bool NotHeard(absl::string_view message) { return NobodyThere(message) || ProxyR
 
 // What gRPC says of a failed connection, with the one who failed named.
 std::string Blame(absl::string_view server, absl::string_view proxy, absl::string_view message) {
-  if (proxy.empty()) return absl::StrCat(server, ": ", message);
+  if (proxy.empty()) return absl::StrCat(server, ": ", WhyNotConnected(message));
   if (NobodyThere(message)) {
-    return absl::StrCat("the proxy ", proxy, " cannot be reached: ", message);
+    return absl::StrCat("the proxy ", proxy, " cannot be reached: ", WhyNotConnected(message));
   }
   if (ProxyRefused(message)) {
     return absl::StrCat("the proxy ", proxy, " refuses to connect to ", server,
@@ -449,7 +451,13 @@ absl::StatusOr<v1::EnrollResponse> CallEnroll(const std::string& server, const s
   RETURN_IF_ERROR(verdict->Get());
   if (called.ok()) return response;
   const absl::Status status = FromGrpc(called);
-  return absl::Status(status.code(), Blame(server, proxy, status.message()));
+  const std::string why = Blame(server, proxy, status.message());
+  if (!proxy.empty() || !NobodyThere(status.message())) return absl::Status(status.code(), why);
+  return absl::Status(
+      status.code(),
+      absl::StrCat(why,
+                   "; the enrolment port is open only while an unused token waits: is this "
+                   "the ADDRESS that `dumpctl token create` printed, and the token unused?"));
 }
 
 }  // namespace dumpwarden

@@ -7,17 +7,17 @@
 #include <grpcpp/security/tls_credentials_options.h>
 #include <stdlib.h>
 
-#include <condition_variable>
 #include <mutex>
-#include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "cli/errors.h"
+#include "cli/silence.h"
 #include "core/base/host_port.h"
 #include "core/base/status_macros.h"
 #include "dumpwarden/v1/admin.grpc.pb.h"
@@ -119,10 +119,15 @@ absl::StatusOr<Identity> LoadIdentity(Vfs& vfs, const Context& context, absl::Ti
 // Handshake is what was found out about the server's certificate; written on gRPC's threads.
 class Handshake {
  public:
-  void Set(ChainVerdict verdict) {
+  void Set(ChainVerdict verdict, CertificateSummary leaf) {
     const std::lock_guard lock(mutex_);
     verdict_ = verdict;
+    leaf_ = std::move(leaf);
     seen_ = true;
+  }
+  CertificateSummary leaf() const {
+    const std::lock_guard lock(mutex_);
+    return leaf_;
   }
   // Good as long as no certificate was seen.
   ChainVerdict verdict() const {
@@ -137,6 +142,7 @@ class Handshake {
  private:
   mutable std::mutex mutex_;
   ChainVerdict verdict_ = ChainVerdict::kGood;
+  CertificateSummary leaf_;
   bool seen_ = false;
 };
 
@@ -149,7 +155,6 @@ class ServerVerifier final : public grpc::experimental::ExternalCertificateVerif
               std::function<void(grpc::Status)> /*callback*/, grpc::Status* status) override {
     const grpc::string_ref pem = request->peer_cert_full_chain();
     const ChainVerdict verdict = Judge(absl::string_view(pem.data(), pem.size()));
-    handshake_->Set(verdict);
     if (verdict != ChainVerdict::kGood) {
       *status = {grpc::StatusCode::UNAUTHENTICATED, ChainVerdictWord(verdict)};
     }
@@ -161,8 +166,14 @@ class ServerVerifier final : public grpc::experimental::ExternalCertificateVerif
   ChainVerdict Judge(absl::string_view pem) const {
     const auto roots = ReadCertificatesPem(ca_);
     const auto chain = ReadCertificatesPem(pem);
-    if (!roots.ok() || !chain.ok()) return ChainVerdict::kMalformed;
-    return VerifyChain(*chain, *roots, Purpose::kServer, name_, absl::Now());
+    ChainVerdict verdict = ChainVerdict::kMalformed;
+    CertificateSummary leaf;
+    if (roots.ok() && chain.ok()) {
+      verdict = VerifyChain(*chain, *roots, Purpose::kServer, name_, absl::Now());
+      leaf = Summarize(*chain->front()).value_or(CertificateSummary());
+    }
+    handshake_->Set(verdict, std::move(leaf));
+    return verdict;
   }
 
   const std::string ca_;
@@ -196,18 +207,38 @@ std::shared_ptr<grpc::Channel> MakeChannel(const Context& context, const Identit
   return grpc::CreateCustomChannel(context.server, tls::TlsCredentials(options), arguments);
 }
 
-std::string WhyNotTheirs(ChainVerdict verdict, const Context& context) {
-  switch (verdict) {
+std::string WhyNotTheirs(const Handshake& handshake, const Context& context) {
+  const CertificateSummary leaf = handshake.leaf();
+  const std::string now = Day(absl::Now());
+  switch (const ChainVerdict verdict = handshake.verdict()) {
     case ChainVerdict::kExpired:
-      return "its certificate has expired";
+      return absl::StrCat("its certificate expired on ", Day(leaf.not_after),
+                          ", and this machine's clock says ", now);
     case ChainVerdict::kNotYetValid:
-      return "its certificate is not valid yet; is this machine's clock right?";
+      return absl::StrCat("its certificate is not valid before ", Day(leaf.not_before),
+                          ", and this machine's clock says ", now, "; is it right?");
     case ChainVerdict::kOtherCa:
       return absl::StrCat("its certificate was not issued by the CA in ", context.ca);
     case ChainVerdict::kWrongName:
-      return absl::StrCat("its certificate is not for the name ", HostOf(context.server));
+      return absl::StrCat("its certificate is not for the name ", HostOf(context.server),
+                          " but for ", absl::StrJoin(leaf.names, ", "));
     default:
       return absl::StrCat("its certificate is no good: ", ChainVerdictWord(verdict));
+  }
+}
+
+std::string WhatToDoWith(ChainVerdict verdict, const Context& context) {
+  switch (verdict) {
+    case ChainVerdict::kExpired:
+      return "set the clock right, or start dumpwarden-server anew: it renews its certificate";
+    case ChainVerdict::kNotYetValid:
+      return "set the clocks right, here and on the server";
+    case ChainVerdict::kWrongName:
+      return absl::StrCat("use one of these names in `server` of context ", context.name,
+                          ", or add this one to `names` of the server");
+    default:
+      return absl::StrCat("check `server` and `ca` of context ", context.name,
+                          ", and that nobody sits in between");
   }
 }
 
@@ -216,9 +247,8 @@ absl::Status Unreachable(const Context& context, const Handshake& handshake,
   const std::string what = absl::StrCat("no connection to the server ", context.server);
   const ChainVerdict verdict = handshake.verdict();
   if (verdict != ChainVerdict::kGood) {
-    return Trouble(absl::StatusCode::kUnavailable, what, WhyNotTheirs(verdict, context),
-                   absl::StrCat("check `server` and `ca` of context ", context.name,
-                                ", and that nobody sits in between"));
+    return Trouble(absl::StatusCode::kUnavailable, what, WhyNotTheirs(handshake, context),
+                   WhatToDoWith(verdict, context));
   }
   if (handshake.seen()) {
     return Trouble(absl::StatusCode::kUnavailable, what,
@@ -226,7 +256,11 @@ absl::Status Unreachable(const Context& context, const Handshake& handshake,
                                 "); it may not accept ", context.certificate),
                    "look for handshake.refused in the server's log, and for whether it restarted");
   }
-  return Trouble(absl::StatusCode::kUnavailable, what, cause,
+  const std::string why = absl::StrContains(cause, "Socket closed")
+                              ? "it closed the connection before it had shown a certificate; is a "
+                                "proxy or firewall there?"
+                              : WhyNotConnected(cause);
+  return Trouble(absl::StatusCode::kUnavailable, what, why,
                  absl::StrCat("check that dumpwarden-server runs and listens there, and `server` "
                               "of context ",
                               context.name));
@@ -267,51 +301,6 @@ absl::string_view WhatToDo(absl::StatusCode code, bool of_policies) {
       return "try again; the server's log says more";
   }
 }
-
-// Silence cancels a call that was not heard for so long.
-class Silence {
- public:
-  Silence(grpc::ClientContext& call, absl::Duration longest)
-      : longest_(longest), heard_(absl::Now()), watch_([this, &call] { Watch(call); }) {}
-  ~Silence() { End(); }
-
-  void Heard() {
-    const std::lock_guard lock(mutex_);
-    heard_ = absl::Now();
-  }
-  // True when it was too long.
-  bool End() {
-    {
-      const std::lock_guard lock(mutex_);
-      ended_ = true;
-    }
-    wake_.notify_all();
-    if (watch_.joinable()) watch_.join();
-    return cancelled_;
-  }
-
- private:
-  void Watch(grpc::ClientContext& call) {
-    std::unique_lock lock(mutex_);
-    while (!ended_) {
-      const absl::Duration left = heard_ + longest_ - absl::Now();
-      if (left <= absl::ZeroDuration()) {
-        cancelled_ = true;
-        call.TryCancel();
-        return;
-      }
-      wake_.wait_for(lock, absl::ToChronoNanoseconds(left));
-    }
-  }
-
-  const absl::Duration longest_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  absl::Time heard_;
-  bool ended_ = false;
-  bool cancelled_ = false;
-  std::thread watch_;
-};
 
 }  // namespace
 
@@ -437,7 +426,7 @@ absl::Status Client::Stream(
     const v1::ExportAuditRequest& request,
     const std::function<absl::Status(const v1::ExportAuditResponse&)>& each) {
   grpc::ClientContext call;
-  Silence silence(call, wire_->timeout);
+  Silence silence([&call] { call.TryCancel(); }, wire_->timeout);
   const auto reader = wire_->stub->ExportAudit(&call, request);
   v1::ExportAuditResponse piece;
   absl::Status taken;
