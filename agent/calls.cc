@@ -104,7 +104,13 @@ absl::StatusOr<v1::EnrollResponse> CallEnroll(const std::string& server, const s
   RETURN_IF_ERROR(verdict->Get());
   if (called.ok()) return response;
   const absl::Status status = FromGrpc(called);
-  return absl::Status(status.code(), Blame(server, proxy, status.message()));
+  const std::string why = Blame(server, proxy, status.message());
+  if (!proxy.empty() || !NobodyThere(status.message())) return absl::Status(status.code(), why);
+  return absl::Status(
+      status.code(),
+      absl::StrCat(why,
+                   "; the enrolment port is open only while an unused token waits: is this "
+                   "the ADDRESS that `dumpctl token create` printed, and the token unused?"));
 }
 
 absl::StatusOr<v1::RenewResponse> CallRenew(const Way& way, const Identity& identity,

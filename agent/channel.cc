@@ -40,11 +40,6 @@ class ServerVerifier : public grpc::experimental::ExternalCertificateVerifier {
   std::shared_ptr<Verdict> verdict_;
 };
 
-bool NobodyThere(absl::string_view message) {
-  return absl::StrContains(message, "Failed to connect to remote host") ||
-         absl::StrContains(message, "DNS resolution failed");
-}
-
 bool ProxyRefused(absl::string_view message) {
   return absl::StrContains(message, "HTTP proxy returned response code");
 }
@@ -90,12 +85,19 @@ std::shared_ptr<grpc::Channel> MakeChannel(
   return grpc::CreateCustomChannel(server, credentials, arguments);
 }
 
+bool NobodyThere(absl::string_view message) {
+  return absl::StrContains(message, "Failed to connect to remote host") ||
+         absl::StrContains(message, "DNS resolution failed") ||
+         absl::StrContains(message, "wrong version number") ||
+         absl::StrContains(message, "Handshake read failed");
+}
+
 bool NotHeard(absl::string_view message) { return NobodyThere(message) || ProxyRefused(message); }
 
 std::string Blame(absl::string_view server, absl::string_view proxy, absl::string_view message) {
-  if (proxy.empty()) return absl::StrCat(server, ": ", message);
+  if (proxy.empty()) return absl::StrCat(server, ": ", WhyNotConnected(message));
   if (NobodyThere(message)) {
-    return absl::StrCat("the proxy ", proxy, " cannot be reached: ", message);
+    return absl::StrCat("the proxy ", proxy, " cannot be reached: ", WhyNotConnected(message));
   }
   if (ProxyRefused(message)) {
     return absl::StrCat("the proxy ", proxy, " refuses to connect to ", server,

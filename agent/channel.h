@@ -46,6 +46,8 @@ std::shared_ptr<grpc::Channel> MakeChannel(
     const std::string& server, const std::string& proxy,
     const std::shared_ptr<grpc::ChannelCredentials>& credentials);
 
+// Does nobody who speaks TLS listen there?
+bool NobodyThere(absl::string_view message);
 // Then our certificate was not even shown.
 bool NotHeard(absl::string_view message);
 // What gRPC says of a failed connection, with the one who failed named.

@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "core/base/failpoint.h"
 #include "core/base/problems.h"
@@ -298,8 +299,9 @@ absl::Status CheckServerChain(absl::string_view chain_pem, const std::vector<Cer
                        "anew, enrol this host anew"));
     case ChainVerdict::kWrongName:
       return absl::UnauthenticatedError(
-          absl::StrCat("the server's certificate does not name ", Quote(host),
-                       "; dial a name that it has, or add this one on the server"));
+          absl::StrCat("the server's certificate does not name ", Quote(host), " but ",
+                       absl::StrJoin(leaf.names, ", "),
+                       "; dial one of these, or add this one to `names` of the server"));
     case ChainVerdict::kWrongPurpose:
       return absl::UnauthenticatedError("the server shows a certificate that is not for servers");
     case ChainVerdict::kNoCertificate:

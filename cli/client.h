@@ -54,6 +54,10 @@ class Client {
                       const std::function<void(const v1::HostFinding&)>& each);
   absl::Status Stream(const v1::PlanPoliciesRequest& request,
                       const std::function<void(v1::PlanPoliciesResponse::HostPlan)>& each);
+  // The same, however long it takes, as long as the server is not silent for the timeout.  An error
+  // of `each` ends it, and is returned.
+  absl::Status Stream(const v1::ExportAuditRequest& request,
+                      const std::function<absl::Status(const v1::ExportAuditResponse&)>& each);
   // Until `each` says false or the server goes away; no deadline.
   absl::Status Stream(const v1::FollowDriftRequest& request,
                       const std::function<bool(const v1::Drift&)>& each);

@@ -80,8 +80,12 @@ constexpr Command kCommands[] = {
     {"person", "revoke", "Cut a person off at once: certificates, codes and running calls.",
      "alice@corp.example --reason 'has left'\nalice@corp.example --reason 'laptop lost' --dry-run",
      Needs::kServer, RunPersonRevoke},
-    {"audit", "list", "List who did what, the newest first.", "\n--action policy.apply --limit 20",
+    {"audit", "list", "List who did what, the newest first.",
+     "\n--action 'policy.*' --limit 20\n--actor alice --since 24h\n"
+     "--since 2026-11-22T17:00:00Z --oldest-first -o json",
      Needs::kServer, RunAuditList},
+    {"audit", "export", "Write the whole audit log into a file, a JSON object a line.",
+     "--output audit.jsonl\n--output audit.jsonl --force", Needs::kServer, RunAuditExport},
 };
 
 constexpr absl::string_view kFooter =

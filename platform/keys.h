@@ -59,7 +59,8 @@ absl::StatusOr<std::string> CertificateKeyDer(const X509& certificate);
 absl::Status CheckPrivate(const std::string& path);
 
 struct CertificateSummary {
-  std::string spiffe_id;  // the one URI SAN, or ""
+  std::string spiffe_id;           // the one URI SAN, or ""
+  std::vector<std::string> names;  // DNS names and addresses, safe to print
   std::string common_name;
   std::string issuer;  // its common name
   std::string serial;  // lower-case hex

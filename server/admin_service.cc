@@ -3,7 +3,6 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +12,7 @@
 #include "dumpwarden/v1/admin.grpc.pb.h"
 #include "dumpwarden/v1/admin.pb.h"
 #include "proto/grpc_status.h"
+#include "server/audit_log.h"
 #include "server/fleet/compliance.h"
 #include "server/fleet/planning.h"
 #include "server/fleet/revocation.h"
@@ -25,8 +25,6 @@ namespace {
 constexpr std::uint32_t kDriftsAtOnce = 500;
 // How soon a follower that went away is noticed.
 constexpr absl::Duration kLookAround = absl::Seconds(1);
-constexpr std::uint32_t kDefaultAudit = 100;
-constexpr std::uint32_t kMaxAudit = 10'000;
 
 class AdminService final : public v1::Admin::Service {
  public:
@@ -193,12 +191,31 @@ class AdminService final : public v1::Admin::Service {
   grpc::Status ListAudit(grpc::ServerContext* context, const v1::ListAuditRequest* request,
                          v1::ListAuditResponse* response) override {
     return Answer(*context, "ListAudit", *response,
-                  [&](const Caller&) { return AuditOf(*request); });
+                  [&](const Caller&) { return dumpwarden::ListAudit(parts_.store, *request); });
+  }
+  grpc::Status ExportAudit(grpc::ServerContext* context, const v1::ExportAuditRequest* /*request*/,
+                           grpc::ServerWriter<v1::ExportAuditResponse>* writer) override {
+    return Run(*context, "ExportAudit", [&](const Caller& caller) {
+      return dumpwarden::ExportAudit(
+          parts_.store, {caller.id, caller.source}, [&](const v1::ExportAuditResponse& piece) {
+            return writer->Write(piece) ? absl::OkStatus()
+                                        : absl::CancelledError("the caller is gone");
+          });
+    });
   }
 
  private:
   static std::string MethodName(absl::string_view method) {
     return absl::StrCat("dumpwarden.v1.Admin.", method);
+  }
+
+  grpc::Status RefuseMore(const Caller& caller, const absl::Status& why) {
+    parts_.refusals.Count({.action = "call.refused",
+                           .reason = OperatorCalls::ReasonOf(why),
+                           .source = caller.source,
+                           .detail = absl::StrCat(caller.id, ": ", why.message()),
+                           .count = 0});
+    return ToGrpc(absl::Status(why.code(), why.message()));
   }
 
   template <typename Call>
@@ -207,7 +224,7 @@ class AdminService final : public v1::Admin::Service {
     if (!caller.ok()) return ToGrpc(caller.status());
     const auto running =
         calls_.Begin(*caller->permission->limit, caller->id, [&context] { context.TryCancel(); });
-    if (!running.ok()) return ToGrpc(running.status());
+    if (!running.ok()) return RefuseMore(*caller, running.status());
     const absl::Status admitted = parts_.authorizer.Admit(*caller);
     return ToGrpc(admitted.ok() ? call(*caller) : admitted);
   }
@@ -259,15 +276,6 @@ class AdminService final : public v1::Admin::Service {
       return response.status();
     }));
     response->mutable_code()->set_address(parts_.public_address(bound));
-    return response;
-  }
-
-  absl::StatusOr<v1::ListAuditResponse> AuditOf(v1::ListAuditRequest request) {
-    request.set_limit(request.limit() == 0 ? kDefaultAudit : std::min(request.limit(), kMaxAudit));
-    ASSIGN_OR_RETURN(AuditPage page, parts_.store.ReadAudit(request));
-    v1::ListAuditResponse response;
-    if (page.floor > 1) response.set_first_sequence(page.floor);
-    for (v1::AuditEntry& entry : page.entries) *response.add_entries() = std::move(entry);
     return response;
   }
 

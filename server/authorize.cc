@@ -20,8 +20,9 @@ namespace dumpwarden {
 namespace {
 
 // Each call holds a thread, of 64.
-constexpr CallLimit kCalls{16, 64, "run", "wait until one of them ends"};
-constexpr CallLimit kFollowers{8, 16, "follow drift", "end one of them"};
+constexpr CallLimit kCalls{16, 64, "run", "wait until one of them ends", "calls-of-one", "calls"};
+constexpr CallLimit kFollowers{
+    8, 16, "follow drift", "end one of them", "followers-of-one", "followers"};
 
 // Whoever has a role may read; an admin may do all that is no signature for a crash.
 constexpr RoleSet kReaders = roles::kViewer | roles::kAuditor | roles::kAuthor | roles::kOperator |
@@ -51,6 +52,7 @@ constexpr Permission kPermissions[] = {
     Secret("dumpwarden.v1.Admin.CreateTokens", kOperators),
     Change("dumpwarden.v1.Admin.DeletePolicy", kAuthors),
     Read("dumpwarden.v1.Admin.ExplainHost"),
+    {"dumpwarden.v1.Admin.ExportAudit", Who::kPerson, kAuditors, AuditClass::kRecorded, &kCalls},
     Read("dumpwarden.v1.Admin.FollowDrift", kReaders, &kFollowers),
     Read("dumpwarden.v1.Admin.GetHost"),
     Read("dumpwarden.v1.Admin.GetPolicy"),

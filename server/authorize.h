@@ -36,10 +36,11 @@ enum class Who {
 
 // What a call leaves in the audit log.
 enum class AuditClass {
-  kNone,    // what a host says of itself
-  kRead,    // nothing
-  kChange,  // a row in the transaction of the change; its request has `dry_run`
-  kSecret,  // the same, and its answer holds a secret that is shown once
+  kNone,      // what a host says of itself
+  kRead,      // nothing
+  kRecorded,  // a row that says who has read it
+  kChange,    // a row in the transaction of the change; its request has `dry_run`
+  kSecret,    // the same, and its answer holds a secret that is shown once
 };
 
 struct Permission {

@@ -61,7 +61,39 @@ mutant audit-row-outside-the-transaction server/store/sqlite_store.cc 'sqlite_st
       static_cast<void>(audit);
       return absl::OkStatus();
     });'
-mutant token-works-twice server/store/hosts.cc 'sqlite_store_test:enrollment_test *' \
+mutant revocation-without-its-row server/store/sqlite_store.cc 'sqlite_store_test *' \
+  'ASSIGN_OR_RETURN(audit.after, SelectHostDigest(db, host));
+      return InsertAudit(db, audit, clock_.Now()).status();' \
+  'return absl::OkStatus();'
+mutant certificate-renewed-without-its-row server/identity/server_identity.cc \
+  'audit_completeness_test *Certificate*' \
+  'if (done.ok()) done = record(renewal);' 'static_cast<void>(record);'
+mutant export-with-a-gap server/audit_log.cc 'audit_log_test *' \
+  '|| (!first && page.floor > next.after_sequence() + 1)' ''
+mutant extensions-of-the-request-are-copied server/identity/enrollment.cc 'hostile_csr_test *' \
+  'absl::StatusOr<v1::EnrollResponse> HostEnrollment::Enroll(const v1::EnrollRequest& request,' \
+  '}  // namespace dumpwarden
+#include <openssl/x509.h>
+namespace dumpwarden {
+std::string Copied(const std::string& csr, const std::string& der) {
+  const auto* at = reinterpret_cast<const unsigned char*>(csr.data());
+  STACK_OF(X509_EXTENSION)* wishes = X509_REQ_get_extensions(d2i_X509_REQ(nullptr, &at, 8192));
+  at = reinterpret_cast<const unsigned char*>(der.data());
+  X509* leaf = d2i_X509(nullptr, &at, 8192);
+  for (int i = 0; i < sk_X509_EXTENSION_num(wishes); ++i) {
+    X509_add_ext(leaf, sk_X509_EXTENSION_value(wishes, i), -1);
+  }
+  unsigned char* bytes = nullptr;
+  i2d_re_X509_tbs(leaf, &bytes);
+  bytes = nullptr;
+  const int size = i2d_X509(leaf, &bytes);
+  return std::string(reinterpret_cast<char*>(bytes), static_cast<std::size_t>(size));
+}
+#define add_chain(der) add_chain(response.chain_size() == 0 ? Copied(request.csr(), der) : der)
+absl::StatusOr<v1::EnrollResponse> HostEnrollment::Enroll(const v1::EnrollRequest& request,'
+mutant request-has-two-spellings platform/keys.cc 'hostile_csr_test *' \
+  'return ReadPublicKeyDer(public_key);' 'return key;'
+mutant token-works-twice server/store/hosts.cc 'token_race_test:sqlite_store_test:enrollment_test *' \
   'if (!select.IsNull(1)) {' 'if (false) {'
 mutant expired-token-works server/store/hosts.cc 'sqlite_store_test:enrollment_test *' \
   'if (expires <= claim.now) {' 'if (false) {'

@@ -217,6 +217,12 @@ absl::Status HostEnrollment::RefuseToken(const absl::Status& why, const std::str
   return absl::PermissionDeniedError(holder ? why.message() : kRefusal);
 }
 
+absl::Status HostEnrollment::Refuse(const char* reason, const std::string& peer,
+                                    const absl::Status& why) {
+  if (on_refused_ != nullptr) on_refused_(reason, peer, why);
+  return why;
+}
+
 absl::StatusOr<HostRow> HostEnrollment::UseToken(const v1::EnrollRequest& request,
                                                  const EnrollmentToken& token,
                                                  const std::string& host_key,
@@ -243,15 +249,18 @@ absl::StatusOr<v1::EnrollResponse> HostEnrollment::Enroll(const v1::EnrollReques
                                                           const std::string& peer,
                                                           const std::string& server) {
   if (failures_.IsOver(AddressOfPeer(peer))) {
-    return absl::ResourceExhaustedError("too many failures from this address; wait a minute");
+    return Refuse(
+        "too-many", peer,
+        absl::ResourceExhaustedError("too many failures from this address; wait a minute"));
   }
-  RETURN_IF_ERROR(CheckHostName(request.host_name()));
+  const absl::Status named = CheckHostName(request.host_name());
+  if (!named.ok()) return Refuse("host-name", peer, named);
   const absl::StatusOr<EnrollmentToken> token = ParseToken(request.token());
-  if (!token.ok()) return RefuseToken(token.status(), "", peer);
+  if (!token.ok()) return RefuseToken(Refuse("token", peer, token.status()), "", peer);
   absl::StatusOr<Keys> keys = CheckKeys(request);
   if (!keys.ok()) {
     failures_.Count(AddressOfPeer(peer));
-    return keys.status();
+    return Refuse("keys", peer, keys.status());
   }
   absl::StatusOr<HostRow> host = UseToken(request, *token, keys->host_der, peer);
   if (absl::IsPermissionDenied(host.status())) {

@@ -6,9 +6,11 @@
 #define DUMPWARDEN_SERVER_IDENTITY_ENROLLMENT_H_
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -49,13 +51,18 @@ std::string AddressOfPeer(absl::string_view peer);
 
 class HostEnrollment {
  public:
+  // Of each enrolment that is refused before the store is asked, which records what it refuses.
+  using OnRefused =
+      std::function<void(const char* reason, const std::string& peer, const absl::Status& why)>;
   // All must outlive this.
-  HostEnrollment(Store& store, Authority& authority, const Clock& clock, Random& random, Log& log)
+  HostEnrollment(Store& store, Authority& authority, const Clock& clock, Random& random, Log& log,
+                 OnRefused on_refused = nullptr)
       : store_(store),
         authority_(authority),
         clock_(clock),
         random_(random),
         log_(log),
+        on_refused_(std::move(on_refused)),
         failures_(clock) {}
 
   // `actor`, `source`: for the audit.  Without `address`.
@@ -88,6 +95,7 @@ class HostEnrollment {
                                    const std::string& host_key, const std::string& peer);
   absl::Status RefuseToken(const absl::Status& why, const std::string& token_id,
                            const std::string& peer);
+  absl::Status Refuse(const char* reason, const std::string& peer, const absl::Status& why);
   std::string NewUuid();
 
   Store& store_;
@@ -95,6 +103,7 @@ class HostEnrollment {
   const Clock& clock_;
   Random& random_;
   Log& log_;
+  const OnRefused on_refused_;
   FailureLimit failures_;
 };
 

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/digest.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
 
@@ -45,9 +46,12 @@ absl::StatusOr<std::map<std::string, std::string>> LabelsOf(Statement select) {
   }
 }
 
-absl::Status RequireChange(Database& db, HostId host) {
-  if (db.Changes() == 1) return absl::OkStatus();
+absl::Status NoSuchHost(HostId host) {
   return absl::NotFoundError(absl::StrCat("there is no host with the number ", host));
+}
+
+absl::Status RequireChange(Database& db, HostId host) {
+  return db.Changes() == 1 ? absl::OkStatus() : NoSuchHost(host);
 }
 
 }  // namespace
@@ -84,6 +88,28 @@ absl::StatusOr<HostRow> SelectHost(Database& db, const std::string& uuid) {
   labels.Bind(1, host.id);
   ASSIGN_OR_RETURN(host.labels, LabelsOf(std::move(labels)));
   return host;
+}
+
+std::string HostDigest(const HostRow& host) {
+  const char* state = host.revoked       ? "revoked"
+                      : host.quarantined ? "quarantined"
+                      : host.hold        ? "held"
+                                         : "enrolled";
+  return Sha256(absl::StrCat(host.uuid, "\n", Sha256Hex(host.host_key), "\n", state, "\n"));
+}
+
+absl::StatusOr<std::string> SelectHostDigest(Database& db, HostId host) {
+  ASSIGN_OR_RETURN(Statement select, db.Prepare("SELECT uuid, host_key, revoked, quarantined, hold "
+                                                "FROM host WHERE host_id = ?"));
+  ASSIGN_OR_RETURN(const bool found, select.Bind(1, host).Step());
+  if (!found) return NoSuchHost(host);
+  HostRow row;
+  row.uuid = select.Text(0);
+  row.host_key = select.Blob(1);
+  row.revoked = select.Int(2) != 0;
+  row.quarantined = select.Int(3) != 0;
+  row.hold = select.Int(4) != 0;
+  return HostDigest(row);
 }
 
 absl::Status UpdateLastSeen(Database& db, const std::vector<HostTouch>& seen) {

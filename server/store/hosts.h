@@ -14,6 +14,7 @@ namespace dumpwarden {
 
 absl::StatusOr<std::vector<HostRow>> SelectHosts(Database& db);
 absl::StatusOr<HostRow> SelectHost(Database& db, const std::string& uuid);
+absl::StatusOr<std::string> SelectHostDigest(Database& db, HostId host);
 absl::Status UpdateLastSeen(Database& db, const std::vector<HostTouch>& seen);
 absl::Status UpdateQuarantined(Database& db, HostId host);
 // False when it was already.

@@ -45,6 +45,10 @@ struct HostRow {
   v1::Status state = v1::STATUS_UNSPECIFIED;  // worst finding; unspecified = never reported
 };
 
+// What the audit log says that a host was, before and after a change: SHA-256 over lines with its
+// uuid, the SHA-256 of its host key in hex, and enrolled, quarantined or revoked.
+std::string HostDigest(const HostRow& host);
+
 struct PolicyRow {
   std::string name;
   std::uint64_t version = 0;
@@ -217,7 +221,8 @@ class Store {
   // --- Liveness class: batched by the caller.
   virtual absl::Status TouchHosts(const std::vector<HostTouch>& seen) = 0;
 
-  // --- Audit class: committed before the call returns.
+  // --- Audit class: committed before the call returns.  The digests of a host and of a new token
+  // are filled in.
   virtual absl::StatusOr<std::uint64_t> RecordAudit(const Audit& audit) = 0;
   // All or none; each leaves an audit row of its own.
   virtual absl::Status CreateTokens(const std::vector<std::pair<TokenRow, Audit>>& tokens) = 0;

@@ -129,16 +129,17 @@ class Recorder {
 
   // What operators ask, of a host that is there.
   void Ask() {
-    for (const std::vector<std::string>& arguments :
-         std::vector<std::vector<std::string>>{{"policy", "list"},
-                                               {"policy", "show", "base"},
-                                               {"host", "list", "-l", "role=sql"},
-                                               {"host", "show", "sql-01"},
-                                               {"host", "explain", "sql-01"},
-                                               {"compliance", "summary"},
-                                               {"compliance", "report"},
-                                               {"drift", "list"},
-                                               {"audit", "list", "--action", "policy.apply"}}) {
+    for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+             {"policy", "list"},
+             {"policy", "show", "base"},
+             {"host", "list", "-l", "role=sql"},
+             {"host", "show", "sql-01"},
+             {"host", "explain", "sql-01"},
+             {"compliance", "summary"},
+             {"compliance", "report"},
+             {"drift", "list"},
+             {"audit", "list", "--action", "policy.apply"},
+             {"audit", "export", "--output", host_.File("audit.jsonl")}}) {
       Ctl(arguments);
     }
   }

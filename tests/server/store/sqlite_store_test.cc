@@ -12,6 +12,7 @@
 #include "server/store/backup.h"
 #include "server/store/group_commit.h"
 #include "server/store/schema.h"
+#include "tests/contract/store_audit_contract.h"
 #include "tests/contract/store_contract.h"
 #include "tests/contract/store_drift_contract.h"
 #include "tests/contract/store_epochs_contract.h"
@@ -53,6 +54,11 @@ class SqliteBench : public StoreBench {
 };
 
 INSTANTIATE_TEST_SUITE_P(Sqlite, StoreContract,
+                         testing::Values([](FakeClock& clock) -> std::unique_ptr<StoreBench> {
+                           return std::make_unique<SqliteBench>(clock);
+                         }));
+
+INSTANTIATE_TEST_SUITE_P(Sqlite, StoreAudit,
                          testing::Values([](FakeClock& clock) -> std::unique_ptr<StoreBench> {
                            return std::make_unique<SqliteBench>(clock);
                          }));
