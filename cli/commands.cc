@@ -11,6 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "cli/audit_command.h"
 #include "cli/compliance_command.h"
+#include "cli/context_command.h"
 #include "cli/drift_command.h"
 #include "cli/errors.h"
 #include "cli/host_command.h"
@@ -67,6 +68,10 @@ constexpr Command kCommands[] = {
      "--server dw.example:7444 --code-file FILE\n--server dw.example:7444 --code-file - --context "
      "prod",
      Needs::kServer, RunLogin},
+    {"context", "list", "List the servers that dumpctl knows, and who you are there.", "\n-o json",
+     Needs::kNothing, RunContextList},
+    {"context", "use", "Choose the context that is used without --context.", "prod\nprod --dry-run",
+     Needs::kNothing, RunContextUse},
     {"person", "list", "List people, what they may do and until when.", "\n-o json", Needs::kServer,
      RunPersonList},
     {"person", "add", "Add a person, and make the code of their first login.",

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "platform/system.h"
+#include "server/admit.h"
 #include "server/backup.h"
 #include "server/init.h"
 #include "server/serve.h"
@@ -56,6 +57,21 @@ int RunRestore(const dumpwarden::RestoreOptions& options) {
   return Tell(dumpwarden::Restore(options, *vfs, *clock, *random));
 }
 
+// The bare code on stdout, so that it can go to a file.
+int RunAdmit(const dumpwarden::AdmitOptions& options) {
+  const auto vfs = dumpwarden::MakeSystemVfs();
+  const auto clock = dumpwarden::MakeSystemClock();
+  const auto random = dumpwarden::MakeSystemRandom();
+  const auto done = dumpwarden::Admit(options, *vfs, *clock, *random);
+  if (!done.ok()) return Fail(done.status());
+  std::printf("%s\n", done->code.c_str());
+  std::fprintf(stderr,
+               "Good for one login of %s as admin within an hour, while the server runs:\n"
+               "  dumpctl login --server %s --code-file FILE\n",
+               options.name.c_str(), done->server.c_str());
+  return 0;
+}
+
 int RunServe(const std::string& config) {
   const absl::Status done = dumpwarden::Serve(config);
   return done.ok() ? 0 : Fail(done);
@@ -93,6 +109,14 @@ CLI::App* AddRestore(CLI::App& app, dumpwarden::RestoreOptions& options) {
   return restore;
 }
 
+CLI::App* AddAdmit(CLI::App& app, dumpwarden::AdmitOptions& options) {
+  CLI::App* admit =
+      app.add_subcommand("admit", "Make a login code for an admin, when none can log in any more");
+  admit->add_option("--config", options.config, "server.yaml")->capture_default_str();
+  admit->add_option("--operator", options.name, "Who")->capture_default_str();
+  return admit;
+}
+
 int RunProgram(int argc, char** argv) {
   CLI::App app("Dumpwarden's server: policies to hosts, drift from them.", "dumpwarden-server");
   app.require_subcommand(0, 1);  // none is told below: CLI11 would not name a wrong word
@@ -105,6 +129,8 @@ int RunProgram(int argc, char** argv) {
   serve->add_option("--config", config, "server.yaml")->capture_default_str();
   dumpwarden::BackupOptions backup_options{.config = kDefaultConfig, .to = ""};
   CLI::App* backup = AddBackup(app, backup_options);
+  dumpwarden::AdmitOptions admit_options{.config = kDefaultConfig};
+  CLI::App* admit = AddAdmit(app, admit_options);
   dumpwarden::RestoreOptions restore_options;
   CLI::App* restore = AddRestore(app, restore_options);
 
@@ -115,10 +141,11 @@ int RunProgram(int argc, char** argv) {
     return Misused(error.what());
   }
   if (init->parsed()) return RunInit(init_options);
+  if (admit->parsed()) return RunAdmit(admit_options);
   if (backup->parsed()) return RunBackup(backup_options);
   if (restore->parsed()) return RunRestore(restore_options);
   if (serve->parsed()) return RunServe(config);
-  return Misused("a command is missing: init, serve, backup or restore");
+  return Misused("a command is missing: init, serve, admit, backup or restore");
 }
 
 }  // namespace

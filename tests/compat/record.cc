@@ -144,6 +144,19 @@ class Recorder {
     }
   }
 
+  // One who comes and goes, and what is only tried with the host.
+  void People() {
+    for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+             {"person", "add", "bob@corp.example", "--role", "viewer"},
+             {"person", "code", "bob@corp.example"},
+             {"person", "roles", "bob@corp.example", "--role", "auditor,author"},
+             {"person", "list"},
+             {"person", "revoke", "bob@corp.example", "--reason", "recorded"},
+             {"host", "revoke", "sql-01", "--reason", "recorded", "--dry-run"}}) {
+      Ctl(arguments);
+    }
+  }
+
   // After a cursor: from "now" on would depend on what comes first.
   void Follow() {
     const Json newest = Ctl({"drift", "list", "--limit", "1", "-o", "json"});
@@ -251,6 +264,7 @@ int main(int argc, char** argv) {
   recorder.Policies();
   recorder.Drift();
   recorder.Ask();
+  recorder.People();
   recorder.Follow();
   recorder.Restart();
   recorder.Drift();

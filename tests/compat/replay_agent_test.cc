@@ -50,6 +50,13 @@ class Unique : public pb::util::MessageDifferencer::IgnoreCriteria {
                                                  "GetHostResponse.host_key",
                                                  "HostSummary.enrolled",
                                                  "HostSummary.last_seen",
+                                                 "LoginCode.address",
+                                                 "LoginCode.code",
+                                                 "LoginCode.expires",
+                                                 "LoginCode.id",
+                                                 "Person.added",
+                                                 "Person.certificate_expires",
+                                                 "Person.revoked",
                                                  "PolicySummary.at",
                                                  "Probe.nonce"};
     return kNames.contains(field->full_name().substr(sizeof "dumpwarden.v1"));

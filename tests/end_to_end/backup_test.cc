@@ -131,7 +131,7 @@ TEST(Backup, ServerRestoredElsewhereHasAllOfBeforeOnceAndReissuesNothing) {
   // Whoever follows from a cursor of the lost server misses nothing new.
   EXPECT_GT(server.CtlJson({"drift", "list"})[0]["cursor"], 1'000'000'000);
   EXPECT_EQ(server.CtlJson({"audit", "list", "--action", "server.restore"})[0]["detail"],
-            "open tokens closed: 1");
+            "open tokens and login codes closed: 1");
 }
 
 class Backups : public testing::Test {

@@ -228,6 +228,32 @@ TEST_F(LoginTest, TheLastAdminStaysAndMayHandOver) {
   EXPECT_EQ(bob.Ctl({"person", "list"}).exit_code, 0);
 }
 
+// Everybody is out: who owns the server's machine lets an admin in again.
+TEST_F(LoginTest, TheServersOwnMachineAdmitsAnAdmin) {
+  const Person bob(server_, "bob", "admin");
+  ASSERT_EQ(bob.Ctl({"person", "revoke", "admin", "--reason", "by mistake"}).exit_code, 0);
+  const auto admit = [&](const std::string& name) {
+    return RunProgram({Program("dumpwarden-server"), "admit", "--config",
+                       server_.folder() + "/server.yaml", "--operator", name});
+  };
+  const Finished code = admit("admin");
+  ASSERT_EQ(code.exit_code, 0) << code.err;
+  const std::string told = code.err.substr(code.err.find("--server ") + 9);
+  const Person admin("admin");
+  const Json shown = {{"code", std::string(absl::StripAsciiWhitespace(code.out))},
+                      {"address", told.substr(0, told.find(' '))}};
+  EXPECT_TRUE(Eventually([&] { return admin.LogIn(shown).exit_code == 0; }))
+      << admin.LogIn(shown).err;
+  EXPECT_EQ(admin.Ctl({"person", "list"}).exit_code, 0);
+  EXPECT_EQ(server_.Ctl({"host", "list"}).exit_code, 4) << "the revoked certificate stays out";
+  EXPECT_EQ(admit("No Name").exit_code, 1);
+  // One who is there gets the role, and keeps the others.
+  ASSERT_EQ(admin.Ctl({"person", "add", "carol", "--role", "author"}).exit_code, 0);
+  ASSERT_EQ(admit("carol").exit_code, 0);
+  const Finished listed = admin.Ctl({"person", "list", "-o", "csv"});
+  EXPECT_THAT(listed.out, HasSubstr("carol,\"admin, author\""));
+}
+
 // A store of before there were people: schema 5, and the operator that `init` had made.
 TEST_F(LoginTest, TheOperatorOfAnEarlierServerGoesOn) {
   server_.Kill(SIGTERM);
@@ -243,6 +269,58 @@ TEST_F(LoginTest, TheOperatorOfAnEarlierServerGoesOn) {
   const Person bob(server_, "bob", "admin");
   EXPECT_EQ(bob.Ctl({"person", "revoke", "admin", "--reason", "bob does it now"}).exit_code, 0);
   EXPECT_EQ(server_.Ctl({"host", "list"}).exit_code, 5);
+}
+
+TEST_F(LoginTest, ARestoredServerLetsInWhoLoggedInBeforeTheBackup) {
+  const Person bob(server_, "bob", "viewer");
+  const Json open = server_.CtlJson({"person", "code", "bob", "--ttl", "24h"});
+  TempFolder temp;
+  const Finished saved =
+      RunProgram({Program("dumpwarden-server"), "backup", "--config",
+                  server_.folder() + "/server.yaml", "--to", temp.File("saved")});
+  ASSERT_EQ(saved.exit_code, 0) << saved.err;
+  const Person carol(server_, "carol", "admin");
+  const Person again("bob");
+  ASSERT_EQ(again.LogIn(open).exit_code, 0);
+  server_.Kill(SIGTERM);
+  const Finished restored = RunProgram({Program("dumpwarden-server"), "restore", "--from",
+                                        temp.File("saved"), "--dir", temp.File("new")});
+  ASSERT_EQ(restored.exit_code, 0) << restored.err;
+  server_.MoveTo(temp.File("new"));
+  server_.Start();
+  EXPECT_EQ(bob.Ctl({"host", "list"}).exit_code, 0);
+  EXPECT_EQ(again.Ctl({"host", "list"}).exit_code, 4) << "his certificate is on no list";
+  EXPECT_EQ(carol.Ctl({"host", "list"}).exit_code, 5) << "nobody knows her";
+  server_.CreateToken();  // so that the port is open
+  EXPECT_EQ(Person("bob").LogIn(open).exit_code, 5) << "it was used in the lost server";
+  server_.Kill(SIGTERM);
+}
+
+TEST_F(LoginTest, ContextsSayWhoOneIsWhereAndOneIsChosen) {
+  Server other;
+  other.Start();
+  const Person alice(server_, "alice", "viewer");
+  ASSERT_EQ(
+      alice
+          .LogIn(other.CtlJson({"person", "add", "ann", "--role", "admin"}), {"--context", "other"})
+          .exit_code,
+      0);
+  const auto contexts = [&] {
+    return Json::parse(alice.Ctl({"context", "list", "-o", "json"}).out);
+  };
+  const Json two = contexts();
+  ASSERT_EQ(two.size(), 2u) << two;
+  EXPECT_EQ(two[0]["name"], "localhost");
+  EXPECT_EQ(two[0]["operator"], "alice");
+  EXPECT_EQ(two[0]["current"], false);
+  EXPECT_EQ(two[1]["operator"], "ann");
+  EXPECT_EQ(two[1]["current"], true);
+  EXPECT_EQ(alice.Ctl({"context", "use", "localhost", "--dry-run"}).exit_code, 0);
+  EXPECT_EQ(contexts(), two);
+  EXPECT_EQ(alice.Ctl({"context", "use", "nowhere"}).exit_code, 6);
+  ASSERT_EQ(alice.Ctl({"context", "use", "localhost"}).exit_code, 0);
+  EXPECT_EQ(contexts()[0]["current"], true);
+  EXPECT_EQ(alice.Ctl({"audit", "list"}).exit_code, 5) << "she is the viewer now";
 }
 
 // The canaries are codes, used and not.

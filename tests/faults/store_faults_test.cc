@@ -100,7 +100,32 @@ class StoreFaults : public testing::Test {
   }
   void Close() { store_ = {}; }
 
-  // Two hosts that have reported a drift, an open token, a policy of two versions.
+  // One who has logged in, and one with a code.
+  void SeedPeople() {
+    PersonRow alice;
+    alice.name = "alice";
+    alice.roles = {kAdminRole};
+    alice.certificates = {{"a1", clock_.Now() + absl::Hours(1)}};
+    ASSERT_THAT(store_.store->AddPerson(alice, std::nullopt, By("person.add")), IsOk());
+    PersonRow bob;
+    bob.name = "bob";
+    bob.roles = {"author", "viewer"};
+    ASSERT_THAT(store_.store->AddPerson(bob, Code("bob", "open-code"), By("person.add")), IsOk());
+  }
+  LoginCodeRow Code(const std::string& name, const std::string& id) {
+    return {id, Sha256("secret"), name, clock_.Now() + absl::Hours(1)};
+  }
+  absl::StatusOr<PersonRow> UseCode(const std::string& id) {
+    const absl::Time expires = clock_.Now() + absl::Hours(720);
+    return store_.store->UseLoginCode(
+        {id, Sha256("secret"), clock_.Now()},
+        [expires](const PersonRow&) -> absl::StatusOr<Login> {
+          return Login{{"b1", expires}, By("person.login")};
+        },
+        By("person.login.refused"));
+  }
+
+  // Two hosts that have reported a drift, an open token, a policy of two versions, two people.
   void Seed(const Path& path) {
     ASSERT_THAT(Open(path), IsOk());
     for (HostId host : {1, 2}) {
@@ -114,6 +139,7 @@ class StoreFaults : public testing::Test {
       ASSERT_THAT(kept, IsOk());
     }
     ASSERT_THAT(GiveToken("open"), IsOk());
+    SeedPeople();
     ASSERT_THAT(store_.store->PutPolicies({Policy("base", "one")}, By("policy.apply")), IsOk());
     ASSERT_THAT(store_.store->PutPolicies({Policy("base", "two")}, By("policy.apply")), IsOk());
     Close();
@@ -223,6 +249,55 @@ TEST_F(StoreFaults, NotesWhatElseAnOperatorDid) {
   LoopStatus([](Store& store) { return store.RevokeHost(1, By("host.revoke")).status(); });
   LoopStatus([](Store& store) { return store.SetHostVersion(1, "0.2.0"); });
   LoopStatus([](Store& store) { return store.RecordAudit(By("server.start")).status(); });
+}
+
+TEST_F(StoreFaults, BurnsALoginCodeWithTheCertificateThatItGives) {
+  LoopOver(CaseOf(
+      [this]() -> Answer {
+        ASSIGN_OR_RETURN(const PersonRow bob, UseCode("open-code"));
+        return absl::StrCat(bob.name, bob.roles[0], bob.roles[1], bob.certificates[0].serial);
+      },
+      20, 5, 2));
+  LoopOver(CaseOf(
+      [this]() -> Answer {
+        const absl::Status refused = UseCode("nobody's").status();
+        if (absl::IsPermissionDenied(refused)) return std::string(refused.message());
+        return refused;
+      },
+      10, 5, 2));
+}
+
+TEST_F(StoreFaults, ChangesPeopleWithAnAuditRow) {
+  LoopStatus([this](Store& store) {
+    PersonRow carol;
+    carol.name = "carol";
+    carol.roles = {"viewer"};
+    return store.AddPerson(carol, Code("carol", "c1"), By("person.add"));
+  });
+  LoopStatus([this](Store& store) {
+    return store.CreateLoginCode(Code("alice", "c2"), By("person.code"));
+  });
+  LoopStatus([this](Store& store) {
+    return store.SetRoles("bob", {"operator"}, clock_.Now(), false, By("person.roles")).status();
+  });
+  LoopStatus([this](Store& store) {
+    return store.RevokePerson("bob", clock_.Now(), false, By("person.revoke")).status();
+  });
+}
+
+// Half a person would be one without roles, or whose certificate was withdrawn.
+TEST_F(StoreFaults, ReadsPeopleRightOrSaysThatItCannot) {
+  LoopOver(CaseOf(
+      [this]() -> Answer {
+        std::string all;
+        ASSIGN_OR_RETURN(const std::vector<PersonRow> people, store_.store->ListPeople());
+        for (const PersonRow& person : people) {
+          absl::StrAppend(&all, person.name, person.roles.size(), person.certificates.size());
+        }
+        ASSIGN_OR_RETURN(const PersonRow alice, store_.store->FindPerson("alice"));
+        return absl::StrCat(all, alice.name, alice.roles.size(), alice.certificates.size());
+      },
+      20, 5, 0));
 }
 
 TEST_F(StoreFaults, LetsGoOfWhatIsOverWithAnAuditRow) {

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef DUMPWARDEN_CLI_CONTEXT_COMMAND_H_
+#define DUMPWARDEN_CLI_CONTEXT_COMMAND_H_
+
+#include "cli/commands.h"
+
+namespace dumpwarden {
+
+absl::StatusOr<int> RunContextList(Invocation& invocation);
+absl::StatusOr<int> RunContextUse(Invocation& invocation);
+
+}  // namespace dumpwarden
+
+#endif  // DUMPWARDEN_CLI_CONTEXT_COMMAND_H_
