@@ -57,9 +57,9 @@ void WaitForEnd(grpc::CompletionQueue& queue, grpc::ClientContext& context,
 }
 
 absl::StatusOr<v1::RenewResponse> RenewFrom(const std::string& server, const std::string& proxy,
-                                          const Identity& identity, const Clock& clock,
-                                          const v1::RenewRequest& request,
-                                          const std::function<bool()>& stopped) {
+                                            const Identity& identity, const Clock& clock,
+                                            const v1::RenewRequest& request,
+                                            const std::function<bool()>& stopped) {
   ASSIGN_OR_RETURN(const HostPort address, ParseServerAddress(server));
   ASSIGN_OR_RETURN(std::vector<CertificatePtr> certificates, ReadCertificatesPem(identity.ca_pem));
   auto roots = std::make_shared<const std::vector<CertificatePtr>>(std::move(certificates));

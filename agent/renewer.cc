@@ -47,8 +47,8 @@ void Renewer::Use(Identity identity) {
 }
 
 absl::Duration Renewer::Wait() const {
-  const absl::Duration wait = std::max(due_ - parts_.clock.Now(),
-                                       not_before_ - parts_.clock.Monotonic());
+  const absl::Duration wait =
+      std::max(due_ - parts_.clock.Now(), not_before_ - parts_.clock.Monotonic());
   return std::clamp(wait, absl::ZeroDuration(), kLookAgain);
 }
 
@@ -93,9 +93,8 @@ absl::StatusOr<bool> Renewer::Renew(const Identity& identity) {
   ASSIGN_OR_RETURN(const v1::RenewResponse response,
                    call_(identity, renewal.request, [this] { return stopping(); }));
   FAILPOINT("renew.answered");
-  ASSIGN_OR_RETURN(
-      const Identity renewed,
-      CheckRenewResponse(response, identity, *renewal.key, parts_.clock.Now()));
+  ASSIGN_OR_RETURN(const Identity renewed,
+                   CheckRenewResponse(response, identity, *renewal.key, parts_.clock.Now()));
   RETURN_IF_ERROR(SaveRenewed(parts_.vfs, parts_.data, identity, renewed));
   return response.hold();
 }

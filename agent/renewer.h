@@ -63,9 +63,9 @@ class Renewer {
   bool stopping_ = false;
   Identity identity_;
   absl::Time due_ = absl::InfiniteFuture();
-  absl::Duration retry_ = absl::ZeroDuration();        // the last pause; zero: nothing failed
-  absl::Duration not_before_ = absl::ZeroDuration();   // monotonic: end of that pause
-  std::thread thread_;  // last: it uses all of the above
+  absl::Duration retry_ = absl::ZeroDuration();       // the last pause; zero: nothing failed
+  absl::Duration not_before_ = absl::ZeroDuration();  // monotonic: end of that pause
+  std::thread thread_;                                // last: it uses all of the above
 };
 
 }  // namespace dumpwarden

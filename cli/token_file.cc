@@ -21,7 +21,8 @@ constexpr std::size_t kMaxRead = 1024 * 1024;
 void ReadLabels(const yaml::Node& node, const std::string& path, Problems& problems,
                 v1::CreateTokenRequest& token) {
   if (node.kind != yaml::Node::Kind::kMap) {
-    return problems.Add(node.mark, path, absl::StrCat("found ", yaml::Found(node), "; a map is accepted"));
+    return problems.Add(node.mark, path,
+                        absl::StrCat("found ", yaml::Found(node), "; a map is accepted"));
   }
   for (const yaml::Entry& label : node.entries) {
     if (label.value.kind == yaml::Node::Kind::kScalar) {

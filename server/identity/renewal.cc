@@ -29,16 +29,16 @@ absl::StatusOr<Audit> AuditOf(const RenewingHost& host, const Issued& issued, bo
   ASSIGN_OR_RETURN(const CertificatePtr leaf, ReadCertificateDer(issued.chain.front()));
   ASSIGN_OR_RETURN(const CertificateSummary made, Summarize(*leaf));
   ASSIGN_OR_RETURN(const std::string before, LeafDer(host));
-  return Audit{.actor = host.id,
-               .source = host.source,
-               .action = late ? "host.hold" : "host.renew",
-               .object = host.row.uuid,
-               .detail = absl::StrCat("certificate ", made.serial, ", good until ",
-                                      TimeText(made.not_after),
-                                      late ? "; held, because its own expired at " : "",
-                                      late ? TimeText(host.expires) : ""),
-               .before = Sha256(before),
-               .after = Sha256(issued.chain.front())};
+  return Audit{
+      .actor = host.id,
+      .source = host.source,
+      .action = late ? "host.hold" : "host.renew",
+      .object = host.row.uuid,
+      .detail = absl::StrCat("certificate ", made.serial, ", good until ", TimeText(made.not_after),
+                             late ? "; held, because its own expired at " : "",
+                             late ? TimeText(host.expires) : ""),
+      .before = Sha256(before),
+      .after = Sha256(issued.chain.front())};
 }
 
 }  // namespace
@@ -74,8 +74,7 @@ absl::StatusOr<KeyPtr> HostRenewal::CheckKeys(const v1::RenewRequest& request,
 }
 
 absl::StatusOr<v1::RenewResponse> HostRenewal::Decide(const v1::RenewRequest& request,
-                                                      const RenewingHost& host,
-                                                      std::string& word) {
+                                                      const RenewingHost& host, std::string& word) {
   word = "rate";
   if (!rate_.Take(host.row.id)) {
     return absl::ResourceExhaustedError(
@@ -91,8 +90,7 @@ absl::StatusOr<v1::RenewResponse> HostRenewal::Decide(const v1::RenewRequest& re
         "it anew");
   }
   word = "not-issued";
-  ASSIGN_OR_RETURN(const Issued issued,
-                   authority_.IssueHost(*key, host.row.uuid, clock_.Now()));
+  ASSIGN_OR_RETURN(const Issued issued, authority_.IssueHost(*key, host.row.uuid, clock_.Now()));
   ASSIGN_OR_RETURN(const Audit audit, AuditOf(host, issued, late));
   RETURN_IF_ERROR(store_.RenewHost(host.row.id, late, audit));
   if (late) fleet_.hold(host.row.id);
@@ -108,12 +106,12 @@ absl::StatusOr<v1::RenewResponse> HostRenewal::Renew(const v1::RenewRequest& req
   std::string word;
   absl::StatusOr<v1::RenewResponse> response = Decide(request, host, word);
   if (response.ok()) return response;
-  refusals_.Count({.action = "renewal.refused",
-                   .reason = word,
-                   .source = host.source,
-                   .detail = absl::StrCat("host ", host.row.uuid, ": ",
-                                          Printable(response.status().message())),
-                   .count = 0});
+  refusals_.Count(
+      {.action = "renewal.refused",
+       .reason = word,
+       .source = host.source,
+       .detail = absl::StrCat("host ", host.row.uuid, ": ", Printable(response.status().message())),
+       .count = 0});
   return response;
 }
 

@@ -48,7 +48,8 @@ absl::Status CheckState(const std::string& state) {
 
 }  // namespace
 
-absl::StatusOr<v1::ListTokensResponse> ListTokens(Store& store, const v1::ListTokensRequest& request,
+absl::StatusOr<v1::ListTokensResponse> ListTokens(Store& store,
+                                                  const v1::ListTokensRequest& request,
                                                   absl::Time now) {
   RETURN_IF_ERROR(CheckState(request.state()));
   const std::uint32_t limit =

@@ -12,7 +12,8 @@
 
 namespace dumpwarden {
 
-absl::StatusOr<v1::ListTokensResponse> ListTokens(Store& store, const v1::ListTokensRequest& request,
+absl::StatusOr<v1::ListTokensResponse> ListTokens(Store& store,
+                                                  const v1::ListTokensRequest& request,
                                                   absl::Time now);
 // As Store::RevokeToken.  `actor`, `source`: for the audit.
 absl::StatusOr<v1::RevokeTokenResponse> RevokeToken(Store& store,

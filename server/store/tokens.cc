@@ -76,9 +76,10 @@ absl::Status InsertToken(Database& db, const TokenRow& token) {
 }
 
 absl::StatusOr<std::optional<absl::Time>> SelectNewestExpiry(Database& db, absl::Time now) {
-  ASSIGN_OR_RETURN(Statement select,
-                   db.Prepare("SELECT MAX(expires) FROM token WHERE used IS NULL AND expires > ? AND "
-                              "revoked IS NULL"));
+  ASSIGN_OR_RETURN(
+      Statement select,
+      db.Prepare("SELECT MAX(expires) FROM token WHERE used IS NULL AND expires > ? AND "
+                 "revoked IS NULL"));
   ASSIGN_OR_RETURN(const bool row, select.Bind(1, absl::ToUnixMicros(now)).Step());
   if (!row || select.IsNull(0)) return std::optional<absl::Time>();
   return std::make_optional(absl::FromUnixMicros(select.Int(0)));
@@ -173,8 +174,9 @@ absl::StatusOr<HostRow> InsertHost(Database& db, const TokenClaim& claim) {
                           id, claim.token_id));
   ASSIGN_OR_RETURN(Statement state, db.Prepare("INSERT INTO host_state (host_id) VALUES (?)"));
   RETURN_IF_ERROR(state.Bind(1, id).Run());
-  ASSIGN_OR_RETURN(Statement burn, db.Prepare("UPDATE token SET used = ?3, used_by = ?1 "
-                                              "WHERE token_id = ?2 AND used IS NULL AND revoked IS NULL"));
+  ASSIGN_OR_RETURN(Statement burn,
+                   db.Prepare("UPDATE token SET used = ?3, used_by = ?1 "
+                              "WHERE token_id = ?2 AND used IS NULL AND revoked IS NULL"));
   RETURN_IF_ERROR(
       burn.Bind(1, id).Bind(2, claim.token_id).Bind(3, absl::ToUnixMicros(claim.now)).Run());
   if (db.Changes() != 1) return RefusedToHolder("the token was used meanwhile");

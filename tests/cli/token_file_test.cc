@@ -33,19 +33,20 @@ TEST(TokenFile, HoldsATokenAnEntry) {
 }
 
 TEST(TokenFile, SaysEveryMistakeAndItsPlace) {
-  const absl::Status read = ParseTokens("- { nane: web-01 }\n"
-                                        "- { name: [web-02] }\n"
-                                        "- { name: web-03, labels: [role] }\n"
-                                        "- { name: web-04, hold: perhaps }\n"
-                                        "- { labels: { role: { a: b } } }\n"
-                                        "- web-05\n",
-                                        "hosts.yaml")
+  const absl::Status read = ParseTokens(
+                                "- { nane: web-01 }\n"
+                                "- { name: [web-02] }\n"
+                                "- { name: web-03, labels: [role] }\n"
+                                "- { name: web-04, hold: perhaps }\n"
+                                "- { labels: { role: { a: b } } }\n"
+                                "- web-05\n",
+                                "hosts.yaml")
                                 .status();
   EXPECT_THAT(read, StatusIs(absl::StatusCode::kInvalidArgument,
-                             AllOf(Not(HasSubstr("neither")), HasSubstr("hosts.yaml:1:"), HasSubstr("did you mean `name`"),
-                                   HasSubstr("hosts.yaml:2:"), HasSubstr("hosts.yaml:3:"),
-                                   HasSubstr("hosts.yaml:4:"), HasSubstr("hosts.yaml:5:"),
-                                   HasSubstr("hosts.yaml:6:"))));
+                             AllOf(Not(HasSubstr("neither")), HasSubstr("hosts.yaml:1:"),
+                                   HasSubstr("did you mean `name`"), HasSubstr("hosts.yaml:2:"),
+                                   HasSubstr("hosts.yaml:3:"), HasSubstr("hosts.yaml:4:"),
+                                   HasSubstr("hosts.yaml:5:"), HasSubstr("hosts.yaml:6:"))));
 }
 
 TEST(TokenFile, HasOneToAThousandEntries) {

@@ -111,8 +111,8 @@ TEST_P(StoreHold, ATokenThatWasTakenBackLetsNobodyInAndHoldsNoDoorOpen) {
   ASSERT_THAT(store().CreateTokens({TokenWith("t1")}), IsOk());
   ASSERT_THAT(store().RevokeToken("t1", clock_.Now(), By("token.revoke")), IsOk());
   EXPECT_EQ(store().NewestTokenExpiry(clock_.Now()).value(), std::nullopt);
-  EXPECT_THAT(Enroll("t1", "uuid-1"), StatusIs(absl::StatusCode::kPermissionDenied,
-                                               testing::HasSubstr("was revoked at")));
+  EXPECT_THAT(Enroll("t1", "uuid-1"),
+              StatusIs(absl::StatusCode::kPermissionDenied, testing::HasSubstr("was revoked at")));
   EXPECT_THAT(Enroll("t1", "uuid-1", "web-01", "wrong"),
               StatusIs(absl::StatusCode::kPermissionDenied, testing::HasSubstr("wrong secret")));
   EXPECT_THAT(*store().ListHosts(), testing::IsEmpty());

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Certificates of hosts: renewed by a running agent before they expire, and
 // after that only with an operator's word.
-#include "tests/end_to_end/strangers.h"
-
 #include <gmock/gmock.h>
 #include <signal.h>
 
@@ -12,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "dumpwarden/v1/admin.grpc.pb.h"
+#include "tests/end_to_end/strangers.h"
 
 namespace dumpwarden {
 namespace {
@@ -57,9 +56,9 @@ class Renewal : public testing::Test {
   }
   bool IsConnected() const { return RowOf(server_, id_)["connected"] == true; }
   std::string LastError() const {
-    const Json status = Json::parse(
-        host_.Agent({"status", "--config", host_.File("agent.yaml"), "-o", "json"}).out, nullptr,
-        false);
+    const Json status =
+        Json::parse(host_.Agent({"status", "--config", host_.File("agent.yaml"), "-o", "json"}).out,
+                    nullptr, false);
     return status.is_object() && status["last_error"].is_string()
                ? status["last_error"].get<std::string>()
                : "";
@@ -75,9 +74,8 @@ TEST_F(Renewal, OfARunningAgentGetsANewKeyAtHalfLifeAndLosesNothing) {
   const std::string host_key = ReadAll(host_.File("data/identity/host.key"));
   host_.Set("CrashDumpEnabled", "dword:00000000");  // to be told over the change of certificates
   host_.Start();
-  ASSERT_TRUE(Eventually([&] {
-    return CertificateOf(host_).not_after > absl::Now() + 6 * kDay;
-  })) << host_.process().Err();
+  ASSERT_TRUE(Eventually([&] { return CertificateOf(host_).not_after > absl::Now() + 6 * kDay; }))
+      << host_.process().Err();
   EXPECT_TRUE(Eventually([&] {
     return absl::StrContains(host_.process().Err(), "connects anew, with the new certificate") &&
            IsConnected();

@@ -23,7 +23,7 @@ namespace dumpwarden {
 
 // A client that says nothing of itself before it dials, as an attacker's would.
 inline std::shared_ptr<grpc::Channel> Dial(const Server& server, const std::string& chain,
-                                    const std::string& key) {
+                                           const std::string& key) {
   grpc::SslCredentialsOptions options;
   options.pem_root_certs = ReadAll(server.folder() + "/operators/admin/ca.crt");
   options.pem_cert_chain = chain;

@@ -150,8 +150,8 @@ TEST_F(RenewalTest, T21GivesTheHostThatAsksACertificateWhateverTheRequestSays) {
   ASSERT_OK_AND_ASSIGN(const CertificatePtr leaf, ReadCertificateDer(done.chain(0)));
   EXPECT_EQ(LeafOf(done).spiffe_id, mine_.host.id);
   EXPECT_EQ(LeafOf(done).common_name, "");
-  EXPECT_EQ(LeafOf(done).not_after, absl::FromUnixSeconds(absl::ToUnixSeconds(clock_.Now())) +
-                                        kLeafLife);
+  EXPECT_EQ(LeafOf(done).not_after,
+            absl::FromUnixSeconds(absl::ToUnixSeconds(clock_.Now())) + kLeafLife);
   EXPECT_EQ(*CertificateKeyDer(*leaf), *PublicKeyDer(*key));
   EXPECT_EQ(X509_check_ca(leaf.get()), 0);
   EXPECT_NE(X509_check_purpose(leaf.get(), X509_PURPOSE_SSL_SERVER, 0), 1);
@@ -233,8 +233,9 @@ TEST_F(RenewalTest, T33OfAnExpiredCertificateHoldsTheHostUntilItIsApproved) {
   EXPECT_THAT(Rows("host.renew"), IsEmpty());
   ASSERT_THAT(Rows("host.hold"), SizeIs(1));
   EXPECT_THAT(Rows("host.hold")[0].detail(), HasSubstr("expired at"));
-  ASSERT_OK_AND_ASSIGN(const bool approved,
-                       store_->ApproveHost(mine_.host.row.id, Audit{"test", "", "", "", "", "", ""}));
+  ASSERT_OK_AND_ASSIGN(
+      const bool approved,
+      store_->ApproveHost(mine_.host.row.id, Audit{"test", "", "", "", "", "", ""}));
   EXPECT_TRUE(approved);
   EXPECT_FALSE(store_->FindHost(kMine)->hold);
 }
