@@ -21,8 +21,30 @@ mutant ack-before-commit server/fleet/reports.cc 'reports_test *' \
   'if (true) {
       session->out->Send(AckOf(now, false));'
 mutant session-outlives-revocation server/fleet/fleet.cc 'revocation_test *' \
-  'Close(*session, v1::Goodbye::REASON_REVOKED, kRevoked);' \
-  ''
+  'return CloseAll(host, v1::Goodbye::REASON_REVOKED, kRevoked);' \
+  'return 0;'
+mutant expired-leaf-let-in-without-hold server/identity/renewal.cc 'renewal_test *' \
+  'store_.RenewHost(host.row.id, late, audit)' \
+  'store_.RenewHost(host.row.id, false, audit)'
+mutant renewal-takes-the-name-from-the-csr server/identity/renewal.cc 'renewal_test *' \
+  'authority_.IssueHost(*key, host.row.uuid, clock_.Now())' \
+  'authority_.IssueHost(*key, request.csr().find("/host/") == std::string::npos ? host.row.uuid : request.csr().substr(request.csr().find("/host/") + 6, 36), clock_.Now())'
+mutant renewal-without-the-host-key server/identity/renewal.cc 'renewal_test *' \
+  'if (VerifySignature(*host_key, proven, request.host_key_proof()).ok()) return key;' \
+  'if (!proven.empty()) return key;'
+mutant expired-leaf-opens-more-than-a-renewal server/authorize.cc 'authorize_test *' \
+  'permission->who == Who::kHostEvenLate ? kLateRenewal : absl::ZeroDuration();' \
+  'permission->who != Who::kAnybody ? kLateRenewal : absl::ZeroDuration();'
+mutant held-host-let-in server/fleet/fleet.cc 'hold_test *' \
+  'if (host.hold || held_.contains(host.id)) return WhyHeld(host.uuid);' ''
+mutant old-identity-gone-before-the-new-is-durable agent/identity.cc 'renew_test *' \
+  'RETURN_IF_ERROR(vfs.MakeFolder(fresh));' \
+  'if (enrolled) {
+    RETURN_IF_ERROR(vfs.Rename(IdentityFolder(data), OldFolder(data)));
+    RETURN_IF_ERROR(RemoveOld(vfs, data));
+    enrolled = false;
+  }
+  RETURN_IF_ERROR(vfs.MakeFolder(fresh));'
 mutant stream-let-in-before-revocation server/fleet/fleet.cc 'revocation_test *' \
   'revoked_.insert(host);' \
   ''
@@ -61,9 +83,9 @@ mutant audit-row-outside-the-transaction server/store/sqlite_store.cc 'sqlite_st
       static_cast<void>(audit);
       return absl::OkStatus();
     });'
-mutant token-works-twice server/store/hosts.cc 'sqlite_store_test:enrollment_test *' \
+mutant token-works-twice server/store/tokens.cc 'sqlite_store_test:enrollment_test *' \
   'if (!select.IsNull(1)) {' 'if (false) {'
-mutant expired-token-works server/store/hosts.cc 'sqlite_store_test:enrollment_test *' \
+mutant expired-token-works server/store/tokens.cc 'sqlite_store_test:enrollment_test *' \
   'if (expires <= claim.now) {' 'if (false) {'
 mutant event-kept-twice server/store/reports.cc 'sqlite_store_test *' \
   'WHERE NOT EXISTS (SELECT 1 FROM drift_event s WHERE host_id = ?1 AND sequence = ?3 AND ' \
