@@ -30,8 +30,8 @@ mutant renewal-takes-the-name-from-the-csr server/identity/renewal.cc 'renewal_t
   'authority_.IssueHost(*key, host.row.uuid, clock_.Now())' \
   'authority_.IssueHost(*key, request.csr().find("/host/") == std::string::npos ? host.row.uuid : request.csr().substr(request.csr().find("/host/") + 6, 36), clock_.Now())'
 mutant renewal-without-the-host-key server/identity/renewal.cc 'renewal_test *' \
-  'if (VerifySignature(*host_key, proven, request.host_key_proof()).ok()) return key;' \
-  'if (!proven.empty()) return key;'
+  'if (VerifySignature(*host_key, proven, request.host_key_proof()).ok()) return absl::OkStatus();' \
+  'if (!proven.empty()) return absl::OkStatus();'
 mutant expired-leaf-opens-more-than-a-renewal server/authorize.cc 'authorize_test *' \
   'permission->who == Who::kHostEvenLate ? kLateRenewal : absl::ZeroDuration();' \
   'permission->who != Who::kAnybody ? kLateRenewal : absl::ZeroDuration();'

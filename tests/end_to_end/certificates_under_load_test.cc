@@ -80,14 +80,15 @@ class Member final : public LinkEvents {
         data_(std::move(data)),
         reconnect_(*world.random, kDefaultReconnectWindow),
         instance_(world.random->Bytes(16)),
-        link_(MakeGrpcLink({}, [this] { return LoadIdentity(*world_.vfs, data_); }, *world.clock,
-                           *this)),
-        renewer_(Renewer::Parts{*world.vfs, *world.clock, *world.random, world.log, data_},
-                 [this](const Identity& identity, const v1::RenewRequest& request,
-                        const std::function<bool()>& stopped) {
-                   return CallRenew({}, identity, *world_.clock, request, stopped);
-                 },
-                 [this] { world_.Push([this] { TakeUp(); }); }) {}
+        link_(MakeGrpcLink(
+            {}, [this] { return LoadIdentity(*world_.vfs, data_); }, *world.clock, *this)),
+        renewer_(
+            Renewer::Parts{*world.vfs, *world.clock, *world.random, world.log, data_},
+            [this](const Identity& identity, const v1::RenewRequest& request,
+                   const std::function<bool()>& stopped) {
+              return CallRenew({}, identity, *world_.clock, request, stopped);
+            },
+            [this] { world_.Push([this] { TakeUp(); }); }) {}
 
   // Another identity is on disk: the session is given up for one with it.
   void TakeUp() {
@@ -113,7 +114,7 @@ class Member final : public LinkEvents {
 
   const std::string& data() const { return data_; }
   bool connected() const { return connected_; }
-  absl::Duration away() const { return away_; }         // the longest between two sessions
+  absl::Duration away() const { return away_; }        // the longest between two sessions
   absl::Duration slowest() const { return slowest_; }  // from a dial to the welcome
   const std::string& goodbye() const { return goodbye_; }
   void Forget() { away_ = slowest_ = absl::ZeroDuration(); }
