@@ -51,7 +51,10 @@ class Unique : public pb::util::MessageDifferencer::IgnoreCriteria {
                                                  "HostSummary.enrolled",
                                                  "HostSummary.last_seen",
                                                  "PolicySummary.at",
-                                                 "Probe.nonce"};
+                                                 "Probe.nonce",
+                                                 "TokenSummary.ended",
+                                                 "TokenSummary.expires",
+                                                 "TokenSummary.id"};
     return kNames.contains(field->full_name().substr(sizeof "dumpwarden.v1"));
   }
 };
