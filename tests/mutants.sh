@@ -21,8 +21,30 @@ mutant ack-before-commit server/fleet/reports.cc 'reports_test *' \
   'if (true) {
       session->out->Send(AckOf(now, false));'
 mutant session-outlives-revocation server/fleet/fleet.cc 'revocation_test *' \
-  'Close(*session, v1::Goodbye::REASON_REVOKED, kRevoked);' \
-  ''
+  'return CloseAll(host, v1::Goodbye::REASON_REVOKED, kRevoked);' \
+  'return 0;'
+mutant expired-leaf-let-in-without-hold server/identity/renewal.cc 'renewal_test *' \
+  'store_.RenewHost(host.row.id, late, audit)' \
+  'store_.RenewHost(host.row.id, false, audit)'
+mutant renewal-takes-the-name-from-the-csr server/identity/renewal.cc 'renewal_test *' \
+  'authority_.IssueHost(*key, host.row.uuid, clock_.Now())' \
+  'authority_.IssueHost(*key, request.csr().find("/host/") == std::string::npos ? host.row.uuid : request.csr().substr(request.csr().find("/host/") + 6, 36), clock_.Now())'
+mutant renewal-without-the-host-key server/identity/renewal.cc 'renewal_test *' \
+  'if (VerifySignature(*host_key, proven, request.host_key_proof()).ok()) return absl::OkStatus();' \
+  'if (!proven.empty()) return absl::OkStatus();'
+mutant expired-leaf-opens-more-than-a-renewal server/authorize.cc 'authorize_test *' \
+  'permission->who == Who::kHostEvenLate ? kLateRenewal : absl::ZeroDuration();' \
+  'permission->who != Who::kAnybody ? kLateRenewal : absl::ZeroDuration();'
+mutant held-host-let-in server/fleet/fleet.cc 'hold_test *' \
+  'if (host.hold || held_.contains(host.id)) return WhyHeld(host.uuid);' ''
+mutant old-identity-gone-before-the-new-is-durable agent/identity.cc 'renew_test *' \
+  'RETURN_IF_ERROR(vfs.MakeFolder(fresh));' \
+  'if (enrolled) {
+    RETURN_IF_ERROR(vfs.Rename(IdentityFolder(data), OldFolder(data)));
+    RETURN_IF_ERROR(RemoveOld(vfs, data));
+    enrolled = false;
+  }
+  RETURN_IF_ERROR(vfs.MakeFolder(fresh));'
 mutant stream-let-in-before-revocation server/fleet/fleet.cc 'revocation_test *' \
   'revoked_.insert(host);' \
   ''
@@ -62,9 +84,7 @@ mutant audit-row-outside-the-transaction server/store/sqlite_store.cc 'sqlite_st
       return absl::OkStatus();
     });'
 mutant revocation-without-its-row server/store/sqlite_store.cc 'sqlite_store_test *' \
-  'ASSIGN_OR_RETURN(audit.after, SelectHostDigest(db, host));
-      return InsertAudit(db, audit, clock_.Now()).status();' \
-  'return absl::OkStatus();'
+  'if (!changed || trial) return absl::OkStatus();' 'if (row.action == "host.revoke" || !changed || trial) return absl::OkStatus();'
 mutant certificate-renewed-without-its-row server/identity/server_identity.cc \
   'audit_completeness_test *Certificate*' \
   'if (done.ok()) done = record(renewal);' 'static_cast<void>(record);'
@@ -93,9 +113,9 @@ std::string Copied(const std::string& csr, const std::string& der) {
 absl::StatusOr<v1::EnrollResponse> HostEnrollment::Enroll(const v1::EnrollRequest& request,'
 mutant request-has-two-spellings platform/keys.cc 'hostile_csr_test *' \
   'return ReadPublicKeyDer(public_key);' 'return key;'
-mutant token-works-twice server/store/hosts.cc 'token_race_test:sqlite_store_test:enrollment_test *' \
+mutant token-works-twice server/store/tokens.cc 'token_race_test:sqlite_store_test:enrollment_test *' \
   'if (!select.IsNull(1)) {' 'if (false) {'
-mutant expired-token-works server/store/hosts.cc 'sqlite_store_test:enrollment_test *' \
+mutant expired-token-works server/store/tokens.cc 'sqlite_store_test:enrollment_test *' \
   'if (expires <= claim.now) {' 'if (false) {'
 mutant event-kept-twice server/store/drift_events.cc 'sqlite_store_test *' \
   'if (kept) continue;' 'static_cast<void>(kept);'

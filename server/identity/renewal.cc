@@ -16,6 +16,7 @@ namespace {
 
 constexpr absl::string_view kProofPrefix("dumpwarden-renew-v1\0", 20);
 constexpr absl::Duration kEach = absl::Minutes(60 / kRenewalsAnHour);
+constexpr std::size_t kMaxCsr = 8 * 1024;  // as ReadCsrDer; here before it is hashed
 constexpr absl::Duration kForgetEvery = absl::Minutes(1);
 
 std::string TimeText(absl::Time time) { return absl::FormatTime(time, absl::UTCTimeZone()); }
@@ -56,32 +57,42 @@ bool RenewalRate::Take(HostId host) {
   return true;
 }
 
-absl::StatusOr<KeyPtr> HostRenewal::CheckKeys(const v1::RenewRequest& request,
-                                              const RenewingHost& host) const {
-  ASSIGN_OR_RETURN(KeyPtr key, ReadCsrDer(request.csr()));
-  ASSIGN_OR_RETURN(const std::string key_der, PublicKeyDer(*key));
-  ASSIGN_OR_RETURN(const std::vector<CertificatePtr> leaf, ReadCertificatesPem(host.leaf_pem));
-  ASSIGN_OR_RETURN(const std::string shown, CertificateKeyDer(*leaf.front()));
-  if (key_der == shown || key_der == host.row.host_key) {
-    return absl::InvalidArgumentError("csr: of a key that the host has already; make a new one");
+absl::Status HostRenewal::CheckProof(const v1::RenewRequest& request,
+                                     const RenewingHost& host) const {
+  if (request.csr().size() > kMaxCsr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("csr: ", request.csr().size(), " bytes; at most ", kMaxCsr, " are accepted"));
   }
   ASSIGN_OR_RETURN(const KeyPtr host_key, ReadPublicKeyDer(host.row.host_key));
   ASSIGN_OR_RETURN(const std::string leaf_der, LeafDer(host));
   const std::string proven = absl::StrCat(kProofPrefix, Sha256(request.csr()), Sha256(leaf_der));
-  if (VerifySignature(*host_key, proven, request.host_key_proof()).ok()) return key;
+  if (VerifySignature(*host_key, proven, request.host_key_proof()).ok()) return absl::OkStatus();
   return absl::InvalidArgumentError(
       "host_key_proof: not a signature by the host key that enrolled over this call");
 }
 
+absl::StatusOr<KeyPtr> HostRenewal::NewKey(const v1::RenewRequest& request,
+                                           const RenewingHost& host) const {
+  ASSIGN_OR_RETURN(KeyPtr key, ReadCsrDer(request.csr()));
+  ASSIGN_OR_RETURN(const std::string key_der, PublicKeyDer(*key));
+  ASSIGN_OR_RETURN(const std::vector<CertificatePtr> leaf, ReadCertificatesPem(host.leaf_pem));
+  ASSIGN_OR_RETURN(const std::string shown, CertificateKeyDer(*leaf.front()));
+  if (key_der != shown && key_der != host.row.host_key) return key;
+  return absl::InvalidArgumentError("csr: of a key that the host has already; make a new one");
+}
+
 absl::StatusOr<v1::RenewResponse> HostRenewal::Decide(const v1::RenewRequest& request,
                                                       const RenewingHost& host, std::string& word) {
+  word = "keys";
+  // First: who has the TLS key alone does not use up what the host may ask.
+  RETURN_IF_ERROR(CheckProof(request, host));
   word = "rate";
   if (!rate_.Take(host.row.id)) {
     return absl::ResourceExhaustedError(
         absl::StrCat("more than ", kRenewalsAnHour, " renewals an hour; ask again later"));
   }
   word = "keys";
-  ASSIGN_OR_RETURN(const KeyPtr key, CheckKeys(request, host));
+  ASSIGN_OR_RETURN(const KeyPtr key, NewKey(request, host));
   const bool late = host.expires <= clock_.Now();
   word = "connected";
   if (late && fleet_.is_connected(host.row.id)) {

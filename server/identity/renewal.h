@@ -72,7 +72,8 @@ class HostRenewal {
  private:
   absl::StatusOr<v1::RenewResponse> Decide(const v1::RenewRequest& request,
                                            const RenewingHost& host, std::string& word);
-  absl::StatusOr<KeyPtr> CheckKeys(const v1::RenewRequest& request, const RenewingHost& host) const;
+  absl::Status CheckProof(const v1::RenewRequest& request, const RenewingHost& host) const;
+  absl::StatusOr<KeyPtr> NewKey(const v1::RenewRequest& request, const RenewingHost& host) const;
 
   Store& store_;
   Authority& authority_;

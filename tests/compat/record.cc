@@ -157,6 +157,15 @@ class Recorder {
     }
   }
 
+  // Tokens by the file, one that is taken back, and an approval of a host that is not held.
+  void Tokens() {
+    Ctl({"token", "create", "-f", "-"}, "- { name: sql-02 }\n- { name: sql-03, hold: true }\n");
+    Ctl({"token", "list", "--state", "used"});
+    const Json extra = Ctl({"token", "create", "--hold", "-o", "json"});
+    Ctl({"token", "revoke", extra["id"].get<std::string>()});
+    Ctl({"host", "approve", "sql-01"});
+  }
+
   // After a cursor: from "now" on would depend on what comes first.
   void Follow() {
     const Json newest = Ctl({"drift", "list", "--limit", "1", "-o", "json"});
@@ -265,6 +274,7 @@ int main(int argc, char** argv) {
   recorder.Drift();
   recorder.Ask();
   recorder.People();
+  recorder.Tokens();
   recorder.Follow();
   recorder.Restart();
   recorder.Drift();

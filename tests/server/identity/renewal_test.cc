@@ -212,14 +212,31 @@ TEST_F(RenewalTest, IsRefusedToARevokedAndToAQuarantinedHost) {
 TEST_F(RenewalTest, T31EachHostMayAskSixTimesAnHour) {
   for (int i = 0; i < kRenewalsAnHour; ++i) EXPECT_THAT(Renew(mine_), IsOk()) << i;
   EXPECT_THAT(Renew(mine_), StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("an hour")));
-  v1::RenewRequest garbage;
-  EXPECT_THAT(renewal_->Renew(garbage, mine_.host),
+  EXPECT_THAT(renewal_->Renew(Proven(mine_, "garbage"), mine_.host),
               StatusIs(absl::StatusCode::kResourceExhausted, testing::_));
   EXPECT_THAT(Renew(other_), IsOk()) << "another host";
   clock_.Advance(absl::Minutes(10));
   EXPECT_THAT(Renew(mine_), IsOk());
   EXPECT_THAT(Renew(mine_), StatusIs(absl::StatusCode::kResourceExhausted, testing::_));
   EXPECT_THAT(Rows("host.renew"), SizeIs(kRenewalsAnHour + 2));
+}
+
+// A thief would keep the host from its renewal until it is locked out.
+TEST_F(RenewalTest, T31WhoHasTheTlsKeyAloneDoesNotUseUpTheHostsRenewals) {
+  for (int i = 0; i < 10 * kRenewalsAnHour; ++i) {
+    v1::RenewRequest unproven = Request(mine_);
+    unproven.set_host_key_proof(std::string(70, 'x'));
+    EXPECT_THAT(renewal_->Renew(unproven, mine_.host),
+                StatusIs(absl::StatusCode::kInvalidArgument, testing::_));
+  }
+  EXPECT_THAT(Renew(mine_), IsOk());
+}
+
+TEST_F(RenewalTest, TakesARequestOfAtMostEightKibibytes) {
+  for (const std::size_t size : {std::size_t{8 * 1024 + 1}, std::size_t{100 * 8 * 1024}}) {
+    EXPECT_THAT(renewal_->Renew(Proven(mine_, std::string(size, 'x')), mine_.host),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("at most 8192")));
+  }
 }
 
 TEST_F(RenewalTest, T33OfAnExpiredCertificateHoldsTheHostUntilItIsApproved) {
