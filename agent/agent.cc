@@ -24,8 +24,12 @@ constexpr absl::Duration kGoodSession = absl::Seconds(30);
 constexpr std::size_t kMaxNonce = 64;
 constexpr std::size_t kMaxNotice = 1024;
 
-bool TurnedAway(v1::Goodbye::Reason reason) {
-  return reason == v1::Goodbye::REASON_QUARANTINED || reason == v1::Goodbye::REASON_REVOKED;
+// Of a host that needs a person; one that is held is in when that person has said so.
+absl::Duration ParkedFor(v1::Goodbye::Reason reason) {
+  if (reason == v1::Goodbye::REASON_HOLD) return kHeldPause;
+  const bool for_good =
+      reason == v1::Goodbye::REASON_QUARANTINED || reason == v1::Goodbye::REASON_REVOKED;
+  return for_good ? kReconnectCap : absl::ZeroDuration();
 }
 
 // Mounts are this machine's business.
@@ -108,6 +112,17 @@ void AgentCore::OnEnrolledAnew(absl::string_view host_id, v1::Facts facts) {
   BecomeNewHost();
 }
 
+void AgentCore::OnRenewed() {
+  if (options_.alone || AwaitsNewHost()) return;
+  parked_ = absl::ZeroDuration();
+  if (session_ == Session::kNone) {
+    dial_at_ = clock_.Monotonic();
+    return;
+  }
+  redial_ = true;
+  HangUp("this host has a new certificate");
+}
+
 void AgentCore::BecomeNewHost() {
   const absl::StatusOr<std::optional<std::size_t>> acts = state_.ActAs(new_host_id_, random_);
   if (!acts.ok()) {
@@ -126,7 +141,7 @@ void AgentCore::BecomeNewHost() {
     WarnOfDropped(**acts, log_);
   }
   reporter_.OnDisconnected();
-  parked_ = false;
+  parked_ = absl::ZeroDuration();
   reconnect_.SetWindow(kDefaultReconnectWindow);
   reconnect_.Succeeded();
   Reconcile(Cause::kChange);  // what drifts, drifts for the new host from now on
@@ -166,7 +181,8 @@ void AgentCore::Tick() {
 
 void AgentCore::ScheduleDial() {
   if (options_.alone || AwaitsNewHost()) return;
-  dial_at_ = clock_.Monotonic() + (parked_ ? reconnect_.ParkedDelay() : reconnect_.NextDelay());
+  const bool parked = parked_ != absl::ZeroDuration();
+  dial_at_ = clock_.Monotonic() + (parked ? reconnect_.About(parked_) : reconnect_.NextDelay());
 }
 
 // From now on nothing of the session counts; OnDisconnected follows.
@@ -194,6 +210,7 @@ void AgentCore::OnDisconnected(const absl::Status& why) {
   report_at_ = check_in_at_ = answer_by_ = absl::InfiniteDuration();
   reporter_.OnDisconnected();
   policies_.OnDisconnected();
+  if (std::exchange(redial_, false)) return Redial();
   const std::string reason =
       farewell_.empty() ? Printable(why.message()) : std::exchange(farewell_, "");
   ScheduleDial();
@@ -201,6 +218,14 @@ void AgentCore::OnDisconnected(const absl::Status& why) {
       absl::Trunc(std::min(dial_at_, new_host_.at()) - clock_.Monotonic(), absl::Milliseconds(1));
   log_.Warning("not connected", {{"why", reason}, {"next", absl::FormatDuration(next)}});
   Complain(state_.SetDisconnected(reason, clock_.Now()));
+}
+
+// For no reason that is worth telling.
+void AgentCore::Redial() {
+  farewell_.clear();
+  if (!AwaitsNewHost()) dial_at_ = clock_.Monotonic();
+  log_.Info("connects anew, with the new certificate");
+  Complain(state_.SetNotConnected(clock_.Now()));
 }
 
 void AgentCore::SendHello() {
@@ -314,7 +339,7 @@ void AgentCore::OnWelcome(const v1::Welcome& welcome) {
   session_ = Session::kLive;
   live_since_ = clock_.Monotonic();
   answer_by_ = absl::InfiniteDuration();
-  parked_ = false;
+  parked_ = absl::ZeroDuration();
   KeepWindow(welcome.reconnect_window_ms());
   if (welcome.check_in_seconds() != 0) {
     check_in_every_ = std::min(absl::Seconds(int64_t{welcome.check_in_seconds()}),
@@ -386,8 +411,9 @@ void AgentCore::OnNotice(const v1::Notice& notice) {
 }
 
 void AgentCore::OnGoodbye(const v1::Goodbye& goodbye) {
-  KeepWindow(goodbye.reconnect_window_ms());
-  parked_ = TurnedAway(goodbye.reason());
+  // Restarted, one that is held asks soon: it may have been let in.
+  if (goodbye.reason() != v1::Goodbye::REASON_HOLD) KeepWindow(goodbye.reconnect_window_ms());
+  parked_ = ParkedFor(goodbye.reason());
   HangUp(absl::StrCat("the server said goodbye: ", Printable(goodbye.message())));
 }
 

@@ -71,6 +71,10 @@ class AgentCore {
   // another as Backoff says.
   void OnEnrolledAnew(absl::string_view host_id, v1::Facts facts);
 
+  // This host has another certificate on disk: a session with the old one is given up for one with
+  // it, at once.
+  void OnRenewed();
+
   // When Tick has something to do: monotonic; infinite when never.
   absl::Duration NextDeadline() const;
   void Tick();
@@ -86,6 +90,7 @@ class AgentCore {
   bool AwaitsNewHost() const { return new_host_.failing(); }
   void BecomeNewHost();
   void ScheduleDial();
+  void Redial();
   void ScheduleCheckIn();
   void ReportSoon(absl::Duration delay);
   void SendReport();
@@ -126,7 +131,9 @@ class AgentCore {
   std::string found_policies_;
   std::string told_policies_;
   std::string farewell_;  // why the session ends, when we know better than the link
-  bool parked_ = false;   // the server turned this host away: dial rarely
+  // The server turned this host away: about how long until the next dial.  Zero: it did not.
+  absl::Duration parked_ = absl::ZeroDuration();
+  bool redial_ = false;  // at once, when the session that is given up has ended
   std::string new_host_id_;
   Backoff new_host_;  // the state could not go on as it
 

@@ -60,16 +60,6 @@ void Open(TrackedSetting& setting, std::uint64_t next, absl::Time now, DriftStep
   step.events.push_back(std::move(event));
 }
 
-// As it was told; how it began is not known of one that an earlier agent's state has open.
-v1::DriftEvent StartOf(const TrackedSetting& setting, absl::Time now) {
-  if (setting.start.has_value()) return *setting.start;
-  v1::DriftEvent event =
-      MakeEvent(v1::DriftEvent::KIND_DRIFTED, setting.finding, setting.drift, now);
-  event.set_old_value(setting.agreed.value_or(""));
-  event.set_new_value(setting.drifted_value);
-  return event;
-}
-
 // What is known of the setting so far; a row of an earlier agent has no `agreed`.
 TrackedSetting Known(const TrackedSettings& before, const std::string& key) {
   const auto found = before.find(key);
@@ -122,13 +112,13 @@ DriftStep ObserveDrift(const TrackedSettings& before, const std::vector<v1::Find
   return step;
 }
 
-std::vector<v1::DriftEvent> OpenDrifts(const TrackedSettings& tracked, absl::Time now) {
-  std::vector<v1::DriftEvent> open;
-  for (const auto& [key, setting] : tracked) {
-    if (setting.drift == 0) continue;
-    open.push_back(StartOf(setting, now));
+void MakeUpStarts(TrackedSettings& tracked, absl::Time now) {
+  for (auto& [key, setting] : tracked) {
+    if (setting.drift == 0 || setting.start.has_value()) continue;
+    setting.start = MakeEvent(v1::DriftEvent::KIND_DRIFTED, setting.finding, setting.drift, now);
+    setting.start->set_old_value(setting.agreed.value_or(""));
+    setting.start->set_new_value(setting.drifted_value);
   }
-  return open;
 }
 
 void MarkCorrecting(TrackedSettings& tracked, const std::set<std::string>& settings) {

@@ -30,8 +30,8 @@ struct DriftStep {
 DriftStep ObserveDrift(const TrackedSettings& before, const std::vector<v1::Finding>& findings,
                        std::uint64_t next, absl::Time now);
 
-// The starts of what is open, for a server that lost them or has them for over.
-std::vector<v1::DriftEvent> OpenDrifts(const TrackedSettings& tracked, absl::Time now);
+// An open drift of an earlier agent's state has no start: from now on it has one, always the same.
+void MakeUpStarts(TrackedSettings& tracked, absl::Time now);
 
 // `settings` are about to be written: from here on agreement may be our doing.
 void MarkCorrecting(TrackedSettings& tracked, const std::set<std::string>& settings);

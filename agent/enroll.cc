@@ -22,8 +22,8 @@ constexpr int kMaxChainLength = 4;
 constexpr std::size_t kMaxWord = 255;
 
 absl::Status Refused(absl::string_view why) {
-  return absl::InvalidArgumentError(absl::StrCat("the server's answer is refused: ", why,
-                                                 "; nothing was stored. The token may be used up"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("the server's answer is refused: ", why, "; nothing was stored"));
 }
 
 bool IsHostWord(absl::string_view word) {
@@ -35,25 +35,24 @@ bool IsHostWord(absl::string_view word) {
   return true;
 }
 
-absl::StatusOr<std::vector<CertificatePtr>> ReadChain(const v1::EnrollResponse& response) {
-  if (response.chain_size() == 0 || response.chain_size() > kMaxChainLength) {
-    return Refused(absl::StrCat("its chain has ", response.chain_size(), " certificates"));
+absl::StatusOr<std::vector<CertificatePtr>> ReadChain(
+    const google::protobuf::RepeatedPtrField<std::string>& chain_der) {
+  if (chain_der.empty() || chain_der.size() > kMaxChainLength) {
+    return Refused(absl::StrCat("its chain has ", chain_der.size(), " certificates"));
   }
   std::vector<CertificatePtr> chain;
-  for (const std::string& der : response.chain()) {
+  for (const std::string& der : chain_der) {
     ASSIGN_OR_RETURN(CertificatePtr certificate, ReadCertificateDer(der));
     chain.push_back(std::move(certificate));
   }
   return chain;
 }
 
-absl::Status CheckLeaf(const X509& leaf, const v1::EnrollResponse& response, EVP_PKEY& key) {
+absl::Status CheckLeaf(const X509& leaf, const std::string& expected, EVP_PKEY& key) {
   ASSIGN_OR_RETURN(const std::string certified, CertificateKeyDer(leaf));
   ASSIGN_OR_RETURN(const std::string ours, PublicKeyDer(key));
   if (certified != ours) return Refused("the certificate is for another key than ours");
   ASSIGN_OR_RETURN(const CertificateSummary summary, Summarize(leaf));
-  const std::string expected =
-      absl::StrCat("spiffe://", response.trust_domain(), "/host/", response.host_id());
   if (summary.spiffe_id == expected) return absl::OkStatus();
   return Refused(absl::StrCat("the certificate is for ", Quote(summary.spiffe_id), ", not for ",
                               Quote(expected)));
@@ -102,6 +101,19 @@ absl::StatusOr<v1::EnrollRequest> MakeEnrollRequest(const EnrollmentKeys& keys,
   return request;
 }
 
+absl::StatusOr<std::string> CheckIssued(
+    const google::protobuf::RepeatedPtrField<std::string>& chain_der,
+    const std::vector<CertificatePtr>& roots, const std::string& spiffe_id, EVP_PKEY& key,
+    absl::Time now) {
+  ASSIGN_OR_RETURN(const std::vector<CertificatePtr> chain, ReadChain(chain_der));
+  const ChainVerdict verdict = VerifyChain(chain, roots, Purpose::kClient, "", now);
+  if (verdict != ChainVerdict::kGood) {
+    return Refused(absl::StrCat("our certificate does not verify: ", ChainVerdictWord(verdict)));
+  }
+  RETURN_IF_ERROR(CheckLeaf(*chain.front(), spiffe_id, key));
+  return ChainPem(chain);
+}
+
 absl::StatusOr<Identity> CheckEnrollResponse(const v1::EnrollResponse& response,
                                              const EnrollmentKeys& keys,
                                              const std::string& root_pin, absl::Time now) {
@@ -110,19 +122,14 @@ absl::StatusOr<Identity> CheckEnrollResponse(const v1::EnrollResponse& response,
   std::vector<CertificatePtr> roots;
   ASSIGN_OR_RETURN(CertificatePtr root, ReadCertificateDer(response.root()));
   roots.push_back(std::move(root));
-  ASSIGN_OR_RETURN(const std::vector<CertificatePtr> chain, ReadChain(response));
-  const ChainVerdict verdict = VerifyChain(chain, roots, Purpose::kClient, "", now);
-  if (verdict != ChainVerdict::kGood) {
-    return Refused(absl::StrCat("our certificate does not verify: ", ChainVerdictWord(verdict)));
-  }
-  RETURN_IF_ERROR(CheckLeaf(*chain.front(), response, *keys.tls));
   Identity identity;
   identity.host_id = response.host_id();
   identity.trust_domain = response.trust_domain();
+  ASSIGN_OR_RETURN(identity.chain_pem,
+                   CheckIssued(response.chain(), roots, SpiffeIdOf(identity), *keys.tls, now));
   identity.server = response.server();
   identity.labels.insert(response.labels().begin(), response.labels().end());
   ASSIGN_OR_RETURN(identity.key_pem, PrivateKeyPem(*keys.tls));
-  ASSIGN_OR_RETURN(identity.chain_pem, ChainPem(chain));
   ASSIGN_OR_RETURN(identity.ca_pem, CertificatePem(*roots.front()));
   return identity;
 }

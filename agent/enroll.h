@@ -5,6 +5,7 @@
 #define DUMPWARDEN_AGENT_ENROLL_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -24,6 +25,13 @@ absl::StatusOr<EnrollmentKeys> MakeEnrollmentKeys();
 absl::StatusOr<v1::EnrollRequest> MakeEnrollRequest(const EnrollmentKeys& keys,
                                                     absl::string_view token,
                                                     const std::string& host_name);
+
+// The chain that a server issued for `key`, as PEM.  kInvalidArgument when it does not lead from
+// one of `roots` to a client certificate for that key and `spiffe_id`.
+absl::StatusOr<std::string> CheckIssued(
+    const google::protobuf::RepeatedPtrField<std::string>& chain_der,
+    const std::vector<CertificatePtr>& roots, const std::string& spiffe_id, EVP_PKEY& key,
+    absl::Time now);
 
 // The identity that a response gives.  kInvalidArgument when the root is not
 // the token's, the chain does not verify, or the certificate is not for our key

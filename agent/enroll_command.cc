@@ -5,7 +5,9 @@
 #include <iostream>
 #include <iterator>
 #include <memory>
+#include <ostream>
 #include <string>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -44,7 +46,12 @@ absl::StatusOr<std::string> ReadToken(Vfs& vfs, const std::string& file) {
   return std::string(absl::StripAsciiWhitespace(text));
 }
 
-absl::StatusOr<Identity> Enroll(Vfs& vfs, const Clock& clock, const AgentConfig& config,
+struct Enrolled {
+  Identity identity;
+  bool hold = false;
+};
+
+absl::StatusOr<Enrolled> Enroll(Vfs& vfs, const Clock& clock, const AgentConfig& config,
                                 const EnrollOptions& options) {
   const std::string& data = config.data;
   ASSIGN_OR_RETURN(const bool enrolled, IsEnrolled(vfs, data));
@@ -64,11 +71,25 @@ absl::StatusOr<Identity> Enroll(Vfs& vfs, const Clock& clock, const AgentConfig&
   ASSIGN_OR_RETURN(const v1::EnrollResponse response,
                    CallEnroll(options.server, config.proxy, token.root_pin, clock, request));
   FAILPOINT("enroll.answered");
-  ASSIGN_OR_RETURN(Identity identity,
-                   CheckEnrollResponse(response, keys, token.root_pin, clock.Now()));
+  absl::StatusOr<Identity> checked =
+      CheckEnrollResponse(response, keys, token.root_pin, clock.Now());
+  if (!checked.ok()) {
+    return absl::Status(checked.status().code(),
+                        absl::StrCat(checked.status().message(), ". The token may be used up"));
+  }
+  Identity identity = *std::move(checked);
   ASSIGN_OR_RETURN(const std::string host_key, PrivateKeyPem(*keys.host));
   RETURN_IF_ERROR(SaveIdentity(vfs, data, identity, host_key, options.replace));
-  return identity;
+  return Enrolled{std::move(identity), response.hold()};
+}
+
+void Say(const Enrolled& enrolled, std::ostream& out) {
+  const Identity& identity = enrolled.identity;
+  out << "enrolled as " << Printable(identity.host_id) << " in " << Printable(identity.trust_domain)
+      << "; server " << Printable(identity.server) << "\n";
+  if (!enrolled.hold) return;
+  out << "this host is held until an operator lets it in: dumpctl host approve "
+      << Printable(identity.host_id) << "\n";
 }
 
 }  // namespace
@@ -90,11 +111,9 @@ int RunEnroll(Invocation& invocation) {
   const std::unique_ptr<Clock> clock = MakeSystemClock();
   const absl::StatusOr<AgentConfig> config = ConfigOf(*vfs, invocation.app, options.service);
   if (!config.ok()) return Fail(invocation, config.status());
-  const absl::StatusOr<Identity> identity = Enroll(*vfs, *clock, *config, options);
-  if (!identity.ok()) return Fail(invocation, identity.status());
-  invocation.out << "enrolled as " << Printable(identity->host_id) << " in "
-                 << Printable(identity->trust_domain) << "; server " << Printable(identity->server)
-                 << "\n";
+  const absl::StatusOr<Enrolled> enrolled = Enroll(*vfs, *clock, *config, options);
+  if (!enrolled.ok()) return Fail(invocation, enrolled.status());
+  Say(*enrolled, invocation.out);
   return kExitDone;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The link over gRPC, and the one enrolment call.  grpcpp stays in link.cc.
+// The link over gRPC, and the two single calls.  grpcpp stays in link.cc,
+// channel.{h,cc} and calls.cc.
 #ifndef DUMPWARDEN_AGENT_GRPC_LINK_H_
 #define DUMPWARDEN_AGENT_GRPC_LINK_H_
 
@@ -14,6 +15,7 @@
 #include "agent/link.h"
 #include "core/base/clock.h"
 #include "dumpwarden/v1/enrollment.pb.h"
+#include "dumpwarden/v1/session.pb.h"
 
 namespace dumpwarden {
 
@@ -42,6 +44,12 @@ std::unique_ptr<Link> MakeGrpcLink(Way way, IdentitySource load, const Clock& cl
 absl::StatusOr<v1::EnrollResponse> CallEnroll(const std::string& server, const std::string& proxy,
                                               const std::string& root_pin, const Clock& clock,
                                               const v1::EnrollRequest& request);
+
+// Asks for another certificate, one server of `way` after the other until one answers.  The
+// certificate of `identity` is shown, even when it has expired.  Ends soon once `stopped`.
+absl::StatusOr<v1::RenewResponse> CallRenew(const Way& way, const Identity& identity,
+                                            const Clock& clock, const v1::RenewRequest& request,
+                                            const std::function<bool()>& stopped);
 
 }  // namespace dumpwarden
 

@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "core/base/failpoint.h"
 #include "core/base/problems.h"
@@ -103,6 +104,28 @@ absl::StatusOr<std::string> ReadIfThere(Vfs& vfs, const std::string& path) {
   return bytes;
 }
 
+// The identity is locked.  Until all of the new one is on disk the old one stands.
+absl::Status Replace(Vfs& vfs, const std::string& data, const Identity& identity,
+                     absl::string_view host_key_pem, bool enrolled) {
+  const std::string fresh = NewFolder(data);
+  RETURN_IF_ERROR(vfs.MakeFolder(fresh));
+  RETURN_IF_ERROR(WriteDurably(vfs, fresh + "/tls.key", identity.key_pem));
+  RETURN_IF_ERROR(WriteDurably(vfs, fresh + "/tls.crt", identity.chain_pem));
+  RETURN_IF_ERROR(WriteDurably(vfs, fresh + "/ca.crt", identity.ca_pem));
+  RETURN_IF_ERROR(WriteDurably(vfs, fresh + "/host.key", host_key_pem));
+  RETURN_IF_ERROR(WriteDurably(vfs, fresh + "/identity.yaml", Render(identity)));
+  FAILPOINT("identity.written");
+  if (enrolled) {
+    RETURN_IF_ERROR(RemoveOld(vfs, data));
+    RETURN_IF_ERROR(vfs.Rename(IdentityFolder(data), OldFolder(data)));
+    FAILPOINT("identity.old-aside");
+  }
+  RETURN_IF_ERROR(vfs.Rename(fresh, IdentityFolder(data)));
+  FAILPOINT("identity.renamed");
+  RETURN_IF_ERROR(vfs.SyncFolder(data));
+  return RemoveOld(vfs, data);
+}
+
 std::string MissingFile(const Identity& identity) {
   if (identity.chain_pem.empty()) return "tls.crt";
   if (identity.key_pem.empty()) return "tls.key";
@@ -115,6 +138,17 @@ absl::Status Unusable(const Identity& identity, absl::string_view why) {
                                                     kEnrolHint, " --replace"));
 }
 
+absl::Status Expired(const Identity& identity, const CertificateSummary& leaf, absl::Time now) {
+  const std::string dates =
+      absl::StrCat("expired on ", Date(leaf.not_after), ", and it is ", Date(now));
+  if (now - leaf.not_after > kLateRenewal) return Unusable(identity, dates);
+  return absl::FailedPreconditionError(absl::StrCat(
+      "this host's own certificate ", dates, " (", DescribeCertificate(identity),
+      "); it asks the server for another one, with which it has to wait until an operator lets it "
+      "in: dumpctl host approve ",
+      identity.host_id));
+}
+
 absl::Status SayVerdict(ChainVerdict verdict, const Identity& identity, const X509& leaf,
                         absl::Time now) {
   const absl::StatusOr<CertificateSummary> summary = Summarize(leaf);
@@ -123,8 +157,7 @@ absl::Status SayVerdict(ChainVerdict verdict, const Identity& identity, const X5
     case ChainVerdict::kGood:
       return absl::OkStatus();
     case ChainVerdict::kExpired:
-      return Unusable(identity, absl::StrCat("expired on ", Date(summary->not_after),
-                                             ", and it is ", Date(now)));
+      return Expired(identity, *summary, now);
     case ChainVerdict::kNotYetValid:
       return absl::FailedPreconditionError(
           absl::StrCat("this host's own certificate is valid from ", Date(summary->not_before),
@@ -142,6 +175,10 @@ absl::Status SayVerdict(ChainVerdict verdict, const Identity& identity, const X5
 }
 
 }  // namespace
+
+std::string SpiffeIdOf(const Identity& identity) {
+  return absl::StrCat("spiffe://", identity.trust_domain, "/host/", identity.host_id);
+}
 
 std::string IdentityFolder(const std::string& data) { return data + "/identity"; }
 
@@ -174,6 +211,12 @@ absl::StatusOr<Identity> LoadIdentity(Vfs& vfs, const std::string& data) {
   return identity;
 }
 
+absl::StatusOr<std::string> LoadHostKey(Vfs& vfs, const std::string& data) {
+  const std::string path = IdentityFolder(data) + "/host.key";
+  RETURN_IF_ERROR(CheckPrivate(path));
+  return vfs.Read(path, kMaxIdentityFile);
+}
+
 absl::Status SaveIdentity(Vfs& vfs, const std::string& data, const Identity& identity,
                           absl::string_view host_key_pem, bool replace) {
   RETURN_IF_ERROR(vfs.MakeFolder(data));
@@ -184,23 +227,20 @@ absl::Status SaveIdentity(Vfs& vfs, const std::string& data, const Identity& ide
     return absl::AlreadyExistsError(absl::StrCat("this host is enrolled already (",
                                                  IdentityFolder(data), "); --replace enrols anew"));
   }
-  const std::string fresh = NewFolder(data);
-  RETURN_IF_ERROR(vfs.MakeFolder(fresh));
-  RETURN_IF_ERROR(WriteDurably(vfs, fresh + "/tls.key", identity.key_pem));
-  RETURN_IF_ERROR(WriteDurably(vfs, fresh + "/tls.crt", identity.chain_pem));
-  RETURN_IF_ERROR(WriteDurably(vfs, fresh + "/ca.crt", identity.ca_pem));
-  RETURN_IF_ERROR(WriteDurably(vfs, fresh + "/host.key", host_key_pem));
-  RETURN_IF_ERROR(WriteDurably(vfs, fresh + "/identity.yaml", Render(identity)));
-  FAILPOINT("identity.written");
-  if (enrolled) {
-    RETURN_IF_ERROR(RemoveOld(vfs, data));
-    RETURN_IF_ERROR(vfs.Rename(IdentityFolder(data), OldFolder(data)));
-    FAILPOINT("identity.old-aside");
+  return Replace(vfs, data, identity, host_key_pem, enrolled);
+}
+
+absl::Status SaveRenewed(Vfs& vfs, const std::string& data, const Identity& before,
+                         const Identity& renewed) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<FileLock> lock, LockIdentity(vfs, data));
+  RETURN_IF_ERROR(FinishReplacement(vfs, data));
+  const std::string folder = IdentityFolder(data);
+  ASSIGN_OR_RETURN(const std::string chain, ReadIfThere(vfs, folder + "/tls.crt"));
+  if (chain != before.chain_pem) {
+    return absl::AbortedError("the identity was replaced while its certificate was renewed");
   }
-  RETURN_IF_ERROR(vfs.Rename(fresh, IdentityFolder(data)));
-  FAILPOINT("identity.renamed");
-  RETURN_IF_ERROR(vfs.SyncFolder(data));
-  return RemoveOld(vfs, data);
+  ASSIGN_OR_RETURN(const std::string host_key, vfs.Read(folder + "/host.key", kMaxIdentityFile));
+  return Replace(vfs, data, renewed, host_key, /*enrolled=*/true);
 }
 
 absl::Status CheckIdentity(const Identity& identity, absl::Time now) {
@@ -259,8 +299,9 @@ absl::Status CheckServerChain(absl::string_view chain_pem, const std::vector<Cer
                        "anew, enrol this host anew"));
     case ChainVerdict::kWrongName:
       return absl::UnauthenticatedError(
-          absl::StrCat("the server's certificate does not name ", Quote(host),
-                       "; dial a name that it has, or add this one on the server"));
+          absl::StrCat("the server's certificate does not name ", Quote(host), " but ",
+                       absl::StrJoin(leaf.names, ", "),
+                       "; dial one of these, or add this one to `names` of the server"));
     case ChainVerdict::kWrongPurpose:
       return absl::UnauthenticatedError("the server shows a certificate that is not for servers");
     case ChainVerdict::kNoCertificate:

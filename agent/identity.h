@@ -28,6 +28,8 @@ struct Identity {
   std::string ca_pem;
 };
 
+std::string SpiffeIdOf(const Identity& identity);  // as its certificate must say
+
 // DATA/identity: replaced as a whole.
 std::string IdentityFolder(const std::string& data);
 
@@ -39,6 +41,11 @@ absl::StatusOr<Identity> LoadIdentity(Vfs& vfs, const std::string& data);
 // waits.
 absl::Status SaveIdentity(Vfs& vfs, const std::string& data, const Identity& identity,
                           absl::string_view host_key_pem, bool replace);
+// The same for a renewal, whose host key stays.  kAborted when the identity there is not `before`
+// any more: the host was enrolled anew meanwhile.
+absl::Status SaveRenewed(Vfs& vfs, const std::string& data, const Identity& before,
+                         const Identity& renewed);
+absl::StatusOr<std::string> LoadHostKey(Vfs& vfs, const std::string& data);  // PEM
 absl::StatusOr<bool> IsEnrolled(Vfs& vfs, const std::string& data);
 
 // Would a server take this host's certificate now?  kFailedPrecondition says

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <grpcpp/alarm.h>
 #include <grpcpp/grpcpp.h>
-#include <grpcpp/security/tls_certificate_provider.h>
-#include <grpcpp/security/tls_certificate_verifier.h>
-#include <grpcpp/security/tls_credentials_options.h>
 
 #include <deque>
 #include <functional>
@@ -13,14 +10,12 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "agent/channel.h"
 #include "agent/config.h"
 #include "agent/grpc_link.h"
-#include "core/base/digest.h"
 #include "core/base/host_port.h"
 #include "core/base/status_macros.h"
-#include "dumpwarden/v1/enrollment.grpc.pb.h"
 #include "dumpwarden/v1/session.grpc.pb.h"
 #include "proto/grpc_status.h"
 
@@ -28,113 +23,6 @@ namespace dumpwarden {
 namespace {
 
 constexpr std::size_t kMaxQueuedMessages = 64;
-constexpr int kMaxMetadata = 8 * 1024;
-
-using CheckChain = std::function<absl::Status(absl::string_view chain_pem)>;
-
-// What the verifier found, for the thread that reports it.
-class Verdict {
- public:
-  void Set(absl::Status status) {
-    const std::lock_guard lock(mutex_);
-    status_ = std::move(status);
-  }
-  absl::Status Get() const {
-    const std::lock_guard lock(mutex_);
-    return status_;
-  }
-
- private:
-  mutable std::mutex mutex_;
-  absl::Status status_;
-};
-
-// Checks the server in the handshake.  gRPC's own check is off: it could only
-// say "socket closed".
-class ServerVerifier : public grpc::experimental::ExternalCertificateVerifier {
- public:
-  ServerVerifier(CheckChain check, std::shared_ptr<Verdict> verdict)
-      : check_(std::move(check)), verdict_(std::move(verdict)) {}
-
-  bool Verify(grpc::experimental::TlsCustomVerificationCheckRequest* request,
-              std::function<void(grpc::Status)> /*callback*/, grpc::Status* sync_status) override {
-    const grpc::string_ref chain = request->peer_cert_full_chain();
-    const absl::Status checked = check_(absl::string_view(chain.data(), chain.size()));
-    verdict_->Set(checked);
-    *sync_status = ToGrpc(checked);
-    return true;
-  }
-  void Cancel(grpc::experimental::TlsCustomVerificationCheckRequest* /*request*/) override {}
-
- private:
-  CheckChain check_;
-  std::shared_ptr<Verdict> verdict_;
-};
-
-// `identity` null: this host shows no certificate.
-std::shared_ptr<grpc::ChannelCredentials> MakeCredentials(const Identity* identity,
-                                                          CheckChain check,
-                                                          std::shared_ptr<Verdict> verdict) {
-  grpc::experimental::TlsChannelCredentialsOptions options;
-  if (identity != nullptr) {
-    options.set_certificate_provider(
-        std::make_shared<grpc::experimental::StaticDataCertificateProvider>(
-            identity->ca_pem, std::vector<grpc::experimental::IdentityKeyCertPair>{
-                                  {identity->key_pem, identity->chain_pem}}));
-    options.watch_root_certs();
-    options.watch_identity_key_cert_pairs();
-  }
-  options.set_verify_server_certs(false);
-  options.set_check_call_host(false);
-  options.set_certificate_verifier(
-      grpc::experimental::ExternalCertificateVerifier::Create<ServerVerifier>(std::move(check),
-                                                                              std::move(verdict)));
-  return grpc::experimental::TlsCredentials(options);
-}
-
-std::shared_ptr<grpc::Channel> MakeChannel(
-    const std::string& server, const std::string& proxy,
-    const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(static_cast<int>(kMaxLinkMessage));
-  arguments.SetMaxSendMessageSize(static_cast<int>(kMaxLinkMessage));
-  arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadata);
-  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
-  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
-  // Off, gRPC looks at no variable of the environment either.
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, proxy.empty() ? 0 : 1);
-  if (!proxy.empty()) arguments.SetString(GRPC_ARG_HTTP_PROXY, absl::StrCat("http://", proxy));
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  // In gRPC this is how long one attempt to connect may take.
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS,
-                   static_cast<int>(absl::ToInt64Milliseconds(kConnectLimit)));
-  return grpc::CreateCustomChannel(server, credentials, arguments);
-}
-
-bool NobodyThere(absl::string_view message) {
-  return absl::StrContains(message, "Failed to connect to remote host") ||
-         absl::StrContains(message, "DNS resolution failed");
-}
-
-bool ProxyRefused(absl::string_view message) {
-  return absl::StrContains(message, "HTTP proxy returned response code");
-}
-
-// Then our certificate was not even shown.
-bool NotHeard(absl::string_view message) { return NobodyThere(message) || ProxyRefused(message); }
-
-// What gRPC says of a failed connection, with the one who failed named.
-std::string Blame(absl::string_view server, absl::string_view proxy, absl::string_view message) {
-  if (proxy.empty()) return absl::StrCat(server, ": ", message);
-  if (NobodyThere(message)) {
-    return absl::StrCat("the proxy ", proxy, " cannot be reached: ", message);
-  }
-  if (ProxyRefused(message)) {
-    return absl::StrCat("the proxy ", proxy, " refuses to connect to ", server,
-                        "; it must allow CONNECT to there without a password: ", message);
-  }
-  return absl::StrCat(server, " through the proxy ", proxy, ": ", message);
-}
 
 enum Tag : std::intptr_t { kWake = 1, kTimeout, kStarted, kRead, kWritten, kFinished };
 void* AsPointer(Tag tag) { return reinterpret_cast<void*>(static_cast<std::intptr_t>(tag)); }
@@ -404,52 +292,11 @@ absl::Status GrpcLink::Why() const {
                                    DescribeCertificate(identity_)));
 }
 
-// The chain's last certificate is the root that the token names.
-absl::Status CheckPinnedChain(absl::string_view chain_pem, const std::string& root_pin,
-                              const std::string& host, absl::Time now) {
-  absl::StatusOr<std::vector<CertificatePtr>> chain = ReadCertificatesPem(chain_pem);
-  if (!chain.ok()) {
-    return absl::UnauthenticatedError(
-        absl::StrCat("the server's certificate is unreadable: ", chain.status().message()));
-  }
-  ASSIGN_OR_RETURN(const std::string root, CertificateDer(*chain->back()));
-  if (Sha256Hex(root) != root_pin) {
-    return absl::UnauthenticatedError(
-        "the server is not the one that made this token (its CA has another fingerprint); "
-        "nothing was sent to it. Is the address right?");
-  }
-  std::vector<CertificatePtr> roots;
-  roots.push_back(std::move(chain->back()));
-  return CheckServerChain(chain_pem, roots, host, now);
-}
-
 }  // namespace
 
 std::unique_ptr<Link> MakeGrpcLink(Way way, IdentitySource load, const Clock& clock,
                                    LinkEvents& events) {
   return std::make_unique<GrpcLink>(std::move(way), std::move(load), clock, events);
-}
-
-absl::StatusOr<v1::EnrollResponse> CallEnroll(const std::string& server, const std::string& proxy,
-                                              const std::string& root_pin, const Clock& clock,
-                                              const v1::EnrollRequest& request) {
-  ASSIGN_OR_RETURN(const HostPort address, ParseServerAddress(server));
-  auto verdict = std::make_shared<Verdict>();
-  // By value: a handshake that was given up may ask later.
-  const CheckChain check = [root_pin, host = address.host, &clock](absl::string_view chain) {
-    return CheckPinnedChain(chain, root_pin, host, clock.Now());
-  };
-  const std::shared_ptr<grpc::Channel> channel =
-      MakeChannel(server, proxy, MakeCredentials(nullptr, check, verdict));
-  const std::unique_ptr<v1::Enrollment::Stub> stub = v1::Enrollment::NewStub(channel);
-  grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoSeconds(kConnectLimit));
-  v1::EnrollResponse response;
-  const grpc::Status called = stub->Enroll(&context, request, &response);
-  RETURN_IF_ERROR(verdict->Get());
-  if (called.ok()) return response;
-  const absl::Status status = FromGrpc(called);
-  return absl::Status(status.code(), Blame(server, proxy, status.message()));
 }
 
 }  // namespace dumpwarden

@@ -220,13 +220,21 @@ absl::Status Reconciler::Pass(Cause cause, const Desired& desired, const v1::Fac
 }
 
 absl::Status Reconciler::BeginEpoch(Random& random) {
-  return state_.BeginEpoch(random, OpenDrifts(tracked_, clock_.Now()));
+  TrackedSettings tracked = tracked_;
+  MakeUpStarts(tracked, clock_.Now());
+  RETURN_IF_ERROR(state_.BeginEpoch(random, tracked));
+  tracked_ = std::move(tracked);
+  return absl::OkStatus();
 }
 
-std::set<std::uint64_t> Reconciler::Open() const {
-  std::set<std::uint64_t> open;
+v1::OpenDrifts Reconciler::Open() const {
+  v1::OpenDrifts open;
   for (const auto& [key, setting] : tracked_) {
-    if (setting.drift != 0) open.insert(setting.drift);
+    if (setting.drift == 0) continue;
+    v1::OpenDrifts::Drift& drift = *open.add_drifts();
+    drift.set_sequence(setting.drift);
+    drift.set_setting(setting.finding.setting());
+    drift.set_mode(setting.finding.mode());
   }
   return open;
 }

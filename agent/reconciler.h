@@ -64,8 +64,7 @@ class Reconciler {
   // What is open was told of another host: what still drifts at the next Run drifts anew.
   void ForgetDrifts();
 
-  // The numbers of the drifts that are.
-  std::set<std::uint64_t> Open() const;
+  v1::OpenDrifts Open() const;
 
   // What is to be reported.
   const HostState& current() const { return current_; }

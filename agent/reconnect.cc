@@ -29,6 +29,8 @@ absl::Duration Reconnect::NextDelay() {
   return delay;
 }
 
-absl::Duration Reconnect::ParkedDelay() { return kReconnectCap * (0.8 + 0.4 * random_.Fraction()); }
+absl::Duration Reconnect::About(absl::Duration pause) {
+  return pause * (0.8 + 0.4 * random_.Fraction());
+}
 
 }  // namespace dumpwarden

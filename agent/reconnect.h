@@ -11,7 +11,8 @@ namespace dumpwarden {
 
 inline constexpr absl::Duration kDefaultReconnectWindow = absl::Seconds(1);
 inline constexpr absl::Duration kMaxReconnectWindow = absl::Minutes(15);
-inline constexpr absl::Duration kReconnectCap = absl::Minutes(10);
+inline constexpr absl::Duration kReconnectCap = absl::Minutes(10);  // also: turned away for good
+inline constexpr absl::Duration kHeldPause = absl::Minutes(5);      // until an operator approves
 
 // Reconnect gives the delay before each attempt: uniform in [0, bound], where
 // the bound is the server's window at first and doubles with each failure up
@@ -22,8 +23,8 @@ class Reconnect {
   Reconnect(Random& random, absl::Duration window);
 
   absl::Duration NextDelay();
-  // For a host that the server turned away for good: about every ten minutes.
-  absl::Duration ParkedDelay();
+  // For a host that the server turned away: `pause`, give or take a fifth.
+  absl::Duration About(absl::Duration pause);
   // A session has stood long enough: count failures anew.
   void Succeeded() { failures_ = 0; }
   // What a server says is held to [1 ms, 15 min].

@@ -35,13 +35,11 @@ void CutToSize(v1::Report& report) {
 
 }  // namespace
 
-absl::StatusOr<std::uint64_t> Reporter::AddEvents(const std::set<std::uint64_t>& open,
-                                                  v1::Report& report) {
+absl::StatusOr<std::uint64_t> Reporter::AddEvents(v1::Report& report) {
   ASSIGN_OR_RETURN(std::vector<v1::DriftEvent> events, state_.Events(kMaxEventsInReport));
   std::size_t bytes = report.ByteSizeLong();
   std::uint64_t last = 0;
   for (v1::DriftEvent& event : events) {
-    if (open.contains(event.sequence())) event.set_still_open(true);
     bytes += event.ByteSizeLong() + kFieldOverhead;
     if (bytes > kMaxReportBytes) break;
     last = event.sequence();
@@ -54,7 +52,7 @@ absl::StatusOr<std::uint64_t> Reporter::AddEvents(const std::set<std::uint64_t>&
 
 absl::StatusOr<std::optional<v1::Report>> Reporter::Next(const HostState& current,
                                                          const std::string& policy_digest,
-                                                         const std::set<std::uint64_t>& open) {
+                                                         const v1::OpenDrifts& open) {
   if (in_flight_.has_value()) return std::optional<v1::Report>();
   const std::optional<HostState>& acknowledged = state_.acknowledged_state();
   const HostState* base = full_ || !acknowledged.has_value() ? nullptr : &*acknowledged;
@@ -66,7 +64,8 @@ absl::StatusOr<std::optional<v1::Report>> Reporter::Next(const HostState& curren
   flight.full = base == nullptr;
   if (base != nullptr) flight.after = *base;
   ApplyReport(report, flight.after);
-  ASSIGN_OR_RETURN(flight.last_event, AddEvents(open, report));
+  *report.mutable_open_drifts() = open;
+  ASSIGN_OR_RETURN(flight.last_event, AddEvents(report));
   if (!changed && report.events_size() == 0) return std::optional<v1::Report>();
   ASSIGN_OR_RETURN(flight.sequence, state_.TakeReportSequence(flight.last_event));
   report.set_epoch(state_.epoch());

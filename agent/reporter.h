@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <optional>
-#include <set>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -25,11 +24,10 @@ class Reporter {
   Reporter(AgentState& state, const Clock& clock) : state_(state), clock_(clock) {}
 
   // The next report to send; nullopt while one is in flight and when the server knows it all.  Its
-  // number is on disk before it is returned, so a number never stands for two contents.  `open`:
-  // the numbers of the drifts that are.
+  // number is on disk before it is returned, so a number never stands for two contents.
   absl::StatusOr<std::optional<v1::Report>> Next(const HostState& current,
                                                  const std::string& policy_digest,
-                                                 const std::set<std::uint64_t>& open);
+                                                 const v1::OpenDrifts& open);
   // Does the server hold, in our epoch, a number that we never gave, or not with this content? Then
   // our state was restored, and what we say under used numbers would be lost.
   bool IsAhead(const v1::Ack& ack) const;
@@ -53,7 +51,7 @@ class Reporter {
     bool full = false;
     HostState after;  // what the server holds once it has the report
   };
-  absl::StatusOr<std::uint64_t> AddEvents(const std::set<std::uint64_t>& open, v1::Report& report);
+  absl::StatusOr<std::uint64_t> AddEvents(v1::Report& report);
 
   AgentState& state_;
   const Clock& clock_;

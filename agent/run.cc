@@ -16,6 +16,7 @@
 #include "agent/grpc_link.h"
 #include "agent/registry/folders.h"
 #include "agent/registry/open.h"
+#include "agent/renewer.h"
 #include "agent/service.h"
 #include "agent/watch.h"
 #include "core/base/status_macros.h"
@@ -142,7 +143,9 @@ class Service {
   // Also at each full check, because a watch can miss a change.
   void ReadFactsAgain(AgentCore& core);
   void ReadIdentityAgain(AgentCore& core);
-  void UseIdentity(AgentCore& core, Identity identity);
+  // `dialled`: it is the one of the attempt under way.
+  void UseIdentity(AgentCore& core, Identity identity, bool dialled);
+  std::unique_ptr<Renewer> MakeRenewer();
   absl::StatusOr<Identity> IdentityToDial();
   void Loop(AgentCore& core);
 
@@ -158,6 +161,7 @@ class Service {
   std::unique_ptr<AgentState> state_;
   OpenedRegistry registry_;
   std::unique_ptr<CurrentFolders> folders_;
+  std::unique_ptr<Renewer> renewer_;
 };
 
 absl::Status Service::Open() {
@@ -229,11 +233,17 @@ void Service::SayUnusable(const absl::Status& facts) {
 
 void Service::ReadIdentityAgain(AgentCore& core) {
   absl::StatusOr<Identity> identity = LoadIdentity(vfs_, config_.data);
-  if (identity.ok()) UseIdentity(core, *std::move(identity));  // else the link says why
+  // Else the link says why.
+  if (identity.ok()) UseIdentity(core, *std::move(identity), /*dialled=*/false);
 }
 
-void Service::UseIdentity(AgentCore& core, Identity identity) {
-  if (identity.host_id == identity_.host_id) return;
+void Service::UseIdentity(AgentCore& core, Identity identity, bool dialled) {
+  if (identity.host_id == identity_.host_id && identity.chain_pem == identity_.chain_pem) return;
+  renewer_->Use(identity);
+  if (identity.host_id == identity_.host_id) {
+    identity_ = std::move(identity);
+    return dialled ? void() : core.OnRenewed();
+  }
   log_.Warning("this host was enrolled anew",
                {{"before", identity_.host_id}, {"host", identity.host_id}});
   identity_ = std::move(identity);
@@ -247,8 +257,20 @@ void Service::UseIdentity(AgentCore& core, Identity identity) {
 // On the link's thread.  The core hears of another identity before it hears of its connection.
 absl::StatusOr<Identity> Service::IdentityToDial() {
   ASSIGN_OR_RETURN(Identity identity, LoadIdentity(vfs_, config_.data));
-  inbox_.Push([this, identity](AgentCore& core) { UseIdentity(core, identity); });
+  inbox_.Push([this, identity](AgentCore& core) { UseIdentity(core, identity, true); });
   return identity;
+}
+
+std::unique_ptr<Renewer> Service::MakeRenewer() {
+  auto renewer = std::make_unique<Renewer>(
+      Renewer::Parts{vfs_, clock_, random_, log_, config_.data},
+      [this](const Identity& identity, const v1::RenewRequest& request,
+             const std::function<bool()>& stopped) {
+        return CallRenew({config_.servers, config_.proxy}, identity, clock_, request, stopped);
+      },
+      [this] { inbox_.Push([this](AgentCore& core) { ReadIdentityAgain(core); }); });
+  renewer->Use(identity_);
+  return renewer;
 }
 
 void Service::Loop(AgentCore& core) {
@@ -284,7 +306,9 @@ absl::Status Service::Run() {
   // A kill may have left "connected" there.
   RETURN_IF_ERROR(state_->SetNotConnected(clock_.Now()));
   RETURN_IF_ERROR(core.Start(facts));
+  renewer_ = MakeRenewer();
   Loop(core);
+  renewer_.reset();
   inbox_.Stop();  // lets go of a link that waits for room
   log_.Info("stopped");
   return state_->SetNotConnected(clock_.Now());

@@ -115,10 +115,15 @@ absl::Status AgentState::MakeEpoch(Random& random) {
   return Put(kEpoch, random.Bytes(16));
 }
 
-absl::Status AgentState::BeginEpoch(Random& random, const std::vector<v1::DriftEvent>& open) {
+absl::Status AgentState::BeginEpoch(Random& random, const TrackedSettings& tracked) {
   const std::string epoch = random.Bytes(16);
+  std::vector<v1::DriftEvent> open;
+  for (const auto& [key, setting] : tracked) {
+    if (setting.drift != 0 && setting.start.has_value()) open.push_back(*setting.start);
+  }
   RETURN_IF_ERROR(db_->Transaction([&]() -> absl::Status {
     RETURN_IF_ERROR(PutEpoch(epoch));
+    RETURN_IF_ERROR(ReplaceTracked(tracked));
     RETURN_IF_ERROR(
         db_->Execute("DELETE FROM event WHERE sequence IN (SELECT drift FROM tracked)"));
     RETURN_IF_ERROR(QueueEvents(open));

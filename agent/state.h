@@ -80,9 +80,9 @@ class AgentState {
 
   const std::string& epoch() const { return epoch_; }
   // A new one, after which the server is known to hold nothing: for when this state or the server
-  // was restored, and a number may stand for two contents.  Queued events keep their numbers, and
-  // `open` (see OpenDrifts, drift.h) is queued again, under the numbers that it had.
-  absl::Status BeginEpoch(Random& random, const std::vector<v1::DriftEvent>& open);
+  // was restored, and a number may stand for two contents.  Queued events keep their numbers; the
+  // starts of open drifts are queued again, under the numbers that they had.
+  absl::Status BeginEpoch(Random& random, const TrackedSettings& tracked);
 
   absl::StatusOr<std::vector<StoredPolicy>> Policies();  // by name
   absl::StatusOr<std::optional<SeenVersion>> HighestSeen(absl::string_view name);

@@ -7,6 +7,7 @@
 namespace dumpwarden {
 
 absl::StatusOr<int> RunAuditList(Invocation& invocation);
+absl::StatusOr<int> RunAuditExport(Invocation& invocation);
 
 }  // namespace dumpwarden
 

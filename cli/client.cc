@@ -14,9 +14,11 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "cli/errors.h"
 #include "cli/own_identity.h"
+#include "cli/silence.h"
 #include "core/base/digest.h"
 #include "core/base/host_port.h"
 #include "core/base/status_macros.h"
@@ -40,10 +42,15 @@ std::string HostOf(absl::string_view server) {
 // Handshake is what was found out about the server's certificate; written on gRPC's threads.
 class Handshake {
  public:
-  void Set(ChainVerdict verdict) {
+  void Set(ChainVerdict verdict, CertificateSummary leaf) {
     const std::lock_guard lock(mutex_);
     verdict_ = verdict;
+    leaf_ = std::move(leaf);
     seen_ = true;
+  }
+  CertificateSummary leaf() const {
+    const std::lock_guard lock(mutex_);
+    return leaf_;
   }
   // Good as long as no certificate was seen.
   ChainVerdict verdict() const {
@@ -58,6 +65,7 @@ class Handshake {
  private:
   mutable std::mutex mutex_;
   ChainVerdict verdict_ = ChainVerdict::kGood;
+  CertificateSummary leaf_;
   bool seen_ = false;
 };
 
@@ -72,9 +80,13 @@ class ServerVerifier final : public grpc::experimental::ExternalCertificateVerif
               std::function<void(grpc::Status)> /*callback*/, grpc::Status* status) override {
     const grpc::string_ref pem = request->peer_cert_full_chain();
     const auto chain = ReadCertificatesPem(absl::string_view(pem.data(), pem.size()));
-    const ChainVerdict verdict =
-        chain.ok() && !chain->empty() ? judge_(*chain) : ChainVerdict::kMalformed;
-    handshake_->Set(verdict);
+    ChainVerdict verdict = ChainVerdict::kMalformed;
+    CertificateSummary leaf;
+    if (chain.ok() && !chain->empty()) {
+      verdict = judge_(*chain);
+      leaf = Summarize(*chain->front()).value_or(CertificateSummary());
+    }
+    handshake_->Set(verdict, std::move(leaf));
     if (verdict != ChainVerdict::kGood) {
       *status = {grpc::StatusCode::UNAUTHENTICATED, ChainVerdictWord(verdict)};
     }
@@ -140,18 +152,38 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& server, const OwnI
   return grpc::CreateCustomChannel(server, tls::TlsCredentials(options), arguments);
 }
 
-std::string WhyNotTheirs(ChainVerdict verdict, const Context& context) {
-  switch (verdict) {
+std::string WhyNotTheirs(const Handshake& handshake, const Context& context) {
+  const CertificateSummary leaf = handshake.leaf();
+  const std::string now = Day(absl::Now());
+  switch (const ChainVerdict verdict = handshake.verdict()) {
     case ChainVerdict::kExpired:
-      return "its certificate has expired";
+      return absl::StrCat("its certificate expired on ", Day(leaf.not_after),
+                          ", and this machine's clock says ", now);
     case ChainVerdict::kNotYetValid:
-      return "its certificate is not valid yet; is this machine's clock right?";
+      return absl::StrCat("its certificate is not valid before ", Day(leaf.not_before),
+                          ", and this machine's clock says ", now, "; is it right?");
     case ChainVerdict::kOtherCa:
       return absl::StrCat("its certificate was not issued by the CA in ", context.ca);
     case ChainVerdict::kWrongName:
-      return absl::StrCat("its certificate is not for the name ", HostOf(context.server));
+      return absl::StrCat("its certificate is not for the name ", HostOf(context.server),
+                          " but for ", absl::StrJoin(leaf.names, ", "));
     default:
       return absl::StrCat("its certificate is no good: ", ChainVerdictWord(verdict));
+  }
+}
+
+std::string WhatToDoWith(ChainVerdict verdict, const Context& context) {
+  switch (verdict) {
+    case ChainVerdict::kExpired:
+      return "set the clock right, or start dumpwarden-server anew: it renews its certificate";
+    case ChainVerdict::kNotYetValid:
+      return "set the clocks right, here and on the server";
+    case ChainVerdict::kWrongName:
+      return absl::StrCat("use one of these names in `server` of context ", context.name,
+                          ", or add this one to `names` of the server");
+    default:
+      return absl::StrCat("check `server` and `ca` of context ", context.name,
+                          ", and that nobody sits in between");
   }
 }
 
@@ -160,9 +192,8 @@ absl::Status Unreachable(const Context& context, const Handshake& handshake,
   const std::string what = absl::StrCat("no connection to the server ", context.server);
   const ChainVerdict verdict = handshake.verdict();
   if (verdict != ChainVerdict::kGood) {
-    return Trouble(absl::StatusCode::kUnavailable, what, WhyNotTheirs(verdict, context),
-                   absl::StrCat("check `server` and `ca` of context ", context.name,
-                                ", and that nobody sits in between"));
+    return Trouble(absl::StatusCode::kUnavailable, what, WhyNotTheirs(handshake, context),
+                   WhatToDoWith(verdict, context));
   }
   if (handshake.seen()) {
     return Trouble(absl::StatusCode::kUnavailable, what,
@@ -170,7 +201,11 @@ absl::Status Unreachable(const Context& context, const Handshake& handshake,
                                 "); it may not accept ", context.certificate),
                    "look for handshake.refused in the server's log, and for whether it restarted");
   }
-  return Trouble(absl::StatusCode::kUnavailable, what, cause,
+  const std::string why = absl::StrContains(cause, "Socket closed")
+                              ? "it closed the connection before it had shown a certificate; is a "
+                                "proxy or firewall there?"
+                              : WhyNotConnected(cause);
+  return Trouble(absl::StatusCode::kUnavailable, what, why,
                  absl::StrCat("check that dumpwarden-server runs and listens there, and `server` "
                               "of context ",
                               context.name));
@@ -223,15 +258,18 @@ struct Client::Wire {
   std::shared_ptr<Handshake> handshake;
   std::unique_ptr<v1::Admin::Stub> stub;
 
+  absl::Status TooLong() const {
+    return Trouble(absl::StatusCode::kDeadlineExceeded,
+                   absl::StrCat("no answer from ", context.server),
+                   absl::StrCat("it took longer than ", absl::FormatDuration(timeout)),
+                   "give it longer with --timeout; what was asked may have been done");
+  }
+
   absl::Status Explained(const grpc::Status& answer, bool of_policies = false) const {
     if (answer.ok()) return absl::OkStatus();
     const absl::Status status = FromGrpc(answer);
     if (absl::IsUnavailable(status)) return Unreachable(context, *handshake, status.message());
-    if (absl::IsDeadlineExceeded(status)) {
-      return Trouble(status.code(), absl::StrCat("no answer from ", context.server),
-                     absl::StrCat("it took longer than ", absl::FormatDuration(timeout)),
-                     "give it longer with --timeout; what was asked may have been done");
-    }
+    if (absl::IsDeadlineExceeded(status)) return TooLong();
     if (absl::IsUnimplemented(status) && status.message().empty()) return OtherService(context);
     // More than one line: the server's reader has said it all.
     if (absl::StrContains(status.message(), '\n')) return status;
@@ -297,6 +335,9 @@ absl::StatusOr<v1::GetHostResponse> Client::Do(const v1::GetHostRequest& request
 absl::StatusOr<v1::RevokeHostResponse> Client::Do(const v1::RevokeHostRequest& request) {
   return wire_->Call<>(&v1::Admin::Stub::RevokeHost, request);
 }
+absl::StatusOr<v1::ApproveHostResponse> Client::Do(const v1::ApproveHostRequest& request) {
+  return wire_->Call<>(&v1::Admin::Stub::ApproveHost, request);
+}
 absl::StatusOr<v1::ExplainHostResponse> Client::Do(const v1::ExplainHostRequest& request) {
   return wire_->Call<>(&v1::Admin::Stub::ExplainHost, request);
 }
@@ -325,6 +366,15 @@ absl::StatusOr<v1::SetRolesResponse> Client::Do(const v1::SetRolesRequest& reque
 absl::StatusOr<v1::RevokePersonResponse> Client::Do(const v1::RevokePersonRequest& request) {
   return wire_->Call<>(&v1::Admin::Stub::RevokePerson, request);
 }
+absl::StatusOr<v1::CreateTokensResponse> Client::Do(const v1::CreateTokensRequest& request) {
+  return wire_->Call<>(&v1::Admin::Stub::CreateTokens, request);
+}
+absl::StatusOr<v1::ListTokensResponse> Client::Do(const v1::ListTokensRequest& request) {
+  return wire_->Call<>(&v1::Admin::Stub::ListTokens, request);
+}
+absl::StatusOr<v1::RevokeTokenResponse> Client::Do(const v1::RevokeTokenRequest& request) {
+  return wire_->Call<>(&v1::Admin::Stub::RevokeToken, request);
+}
 absl::StatusOr<v1::ListAuditResponse> Client::Do(const v1::ListAuditRequest& request) {
   return wire_->Call<>(&v1::Admin::Stub::ListAudit, request);
 }
@@ -347,6 +397,24 @@ absl::Status Client::Stream(const v1::PlanPoliciesRequest& request,
   v1::PlanPoliciesResponse::HostPlan plan;
   while (reader->Read(&plan)) each(std::move(plan));
   return wire_->Explained(reader->Finish(), /*of_policies=*/true);
+}
+
+absl::Status Client::Stream(
+    const v1::ExportAuditRequest& request,
+    const std::function<absl::Status(const v1::ExportAuditResponse&)>& each) {
+  grpc::ClientContext call;
+  Silence silence([&call] { call.TryCancel(); }, wire_->timeout);
+  const auto reader = wire_->stub->ExportAudit(&call, request);
+  v1::ExportAuditResponse piece;
+  absl::Status taken;
+  while (taken.ok() && reader->Read(&piece)) {
+    taken = each(piece);
+    silence.Heard();
+  }
+  if (!taken.ok()) call.TryCancel();
+  const grpc::Status end = reader->Finish();
+  if (silence.End()) return wire_->TooLong();
+  return taken.ok() ? wire_->Explained(end) : taken;
 }
 
 absl::Status Client::Stream(const v1::FollowDriftRequest& request,

@@ -34,6 +34,7 @@ class Client {
   absl::StatusOr<v1::ListHostsResponse> Do(const v1::ListHostsRequest& request);
   absl::StatusOr<v1::GetHostResponse> Do(const v1::GetHostRequest& request);
   absl::StatusOr<v1::RevokeHostResponse> Do(const v1::RevokeHostRequest& request);
+  absl::StatusOr<v1::ApproveHostResponse> Do(const v1::ApproveHostRequest& request);
   absl::StatusOr<v1::ExplainHostResponse> Do(const v1::ExplainHostRequest& request);
   absl::StatusOr<v1::SummarizeComplianceResponse> Do(const v1::SummarizeComplianceRequest& request);
   absl::StatusOr<v1::ListDriftResponse> Do(const v1::ListDriftRequest& request);
@@ -43,6 +44,9 @@ class Client {
   absl::StatusOr<v1::CreateLoginCodeResponse> Do(const v1::CreateLoginCodeRequest& request);
   absl::StatusOr<v1::SetRolesResponse> Do(const v1::SetRolesRequest& request);
   absl::StatusOr<v1::RevokePersonResponse> Do(const v1::RevokePersonRequest& request);
+  absl::StatusOr<v1::CreateTokensResponse> Do(const v1::CreateTokensRequest& request);
+  absl::StatusOr<v1::ListTokensResponse> Do(const v1::ListTokensRequest& request);
+  absl::StatusOr<v1::RevokeTokenResponse> Do(const v1::RevokeTokenRequest& request);
   absl::StatusOr<v1::ListAuditResponse> Do(const v1::ListAuditRequest& request);
 
   // Until the server has sent all.
@@ -50,6 +54,10 @@ class Client {
                       const std::function<void(const v1::HostFinding&)>& each);
   absl::Status Stream(const v1::PlanPoliciesRequest& request,
                       const std::function<void(v1::PlanPoliciesResponse::HostPlan)>& each);
+  // The same, however long it takes, as long as the server is not silent for the timeout.  An error
+  // of `each` ends it, and is returned.
+  absl::Status Stream(const v1::ExportAuditRequest& request,
+                      const std::function<absl::Status(const v1::ExportAuditResponse&)>& each);
   // Until `each` says false or the server goes away; no deadline.
   absl::Status Stream(const v1::FollowDriftRequest& request,
                       const std::function<bool(const v1::Drift&)>& each);

@@ -47,6 +47,8 @@ constexpr Command kCommands[] = {
     {"host", "revoke", "Take a host out of the fleet for good: its session ends at once.",
      "web-01 --reason 'stolen, case 7741'\nweb-01 --reason scrapped --dry-run", Needs::kServer,
      RunHostRevoke},
+    {"host", "approve", "Let in a host that is held.", "web-01\nweb-01 --dry-run", Needs::kServer,
+     RunHostApprove},
     {"compliance", "summary", "Count hosts and settings by status.", "\n-l role=sql -o json",
      Needs::kServer, RunComplianceSummary},
     {"compliance", "report", "List the result of every setting on every host.",
@@ -55,8 +57,13 @@ constexpr Command kCommands[] = {
      Needs::kServer, RunDriftList},
     {"drift", "follow", "Print drift as it happens, a line each, until interrupted.", "\n-o json",
      Needs::kServer, RunDriftFollow},
-    {"token", "create", "Make a token that lets one host enrol.",
-     "\n--label role=sql --ttl 24h --name sql-01\n-o json", Needs::kServer, RunTokenCreate},
+    {"token", "create", "Make a token that lets one host enrol, or a file of them.",
+     "\n--label role=sql --ttl 24h --name sql-01\n--hold\n-f new-hosts.yaml -o csv", Needs::kServer,
+     RunTokenCreate},
+    {"token", "list", "List tokens, the last to expire first.", "\n--state open -o json",
+     Needs::kServer, RunTokenList},
+    {"token", "revoke", "Take back a token that nobody has used.",
+     "7c0d4a52e1f84b6c9a3b5d7e8f901234", Needs::kServer, RunTokenRevoke},
     {"login", "", "Get a certificate of your own with a code from an admin.",
      "--server dw.example:7444 --code-file FILE\n--server dw.example:7444 --code-file - --context "
      "prod",
@@ -78,8 +85,12 @@ constexpr Command kCommands[] = {
     {"person", "revoke", "Cut a person off at once: certificates, codes and running calls.",
      "alice@corp.example --reason 'has left'\nalice@corp.example --reason 'laptop lost' --dry-run",
      Needs::kServer, RunPersonRevoke},
-    {"audit", "list", "List who did what, the newest first.", "\n--action policy.apply --limit 20",
+    {"audit", "list", "List who did what, the newest first.",
+     "\n--action 'policy.*' --limit 20\n--actor alice --since 24h\n"
+     "--since 2026-11-22T17:00:00Z --oldest-first -o json",
      Needs::kServer, RunAuditList},
+    {"audit", "export", "Write the whole audit log into a file, a JSON object a line.",
+     "--output audit.jsonl\n--output audit.jsonl --force", Needs::kServer, RunAuditExport},
 };
 
 constexpr absl::string_view kFooter =

@@ -19,7 +19,7 @@ std::uint64_t Total(const Counts& counts) {
   return total;
 }
 
-// Worst first; words that are no status ("unknown", "quarantined") before all.
+// Worst first; words that are no status ("unknown", "hold", "quarantined") before all.
 std::vector<std::string> InOrder(const Counts& counts) {
   std::vector<std::string> words;
   for (const auto& entry : counts) words.push_back(entry.first);

@@ -131,6 +131,11 @@ Table RevokedTable(const v1::RevokeHostResponse& response, bool dry_run) {
       {{response.name(), response.id(), response.changed(), Number(response.sessions()), dry_run}}};
 }
 
+Table ApprovedTable(const v1::ApproveHostResponse& response, bool dry_run) {
+  return {{{"name", "NAME"}, {"id", "ID"}, {"changed", "CHANGED"}, {"dry_run", "DRY RUN"}},
+          {{response.name(), response.id(), response.changed(), dry_run}}};
+}
+
 }  // namespace
 
 absl::StatusOr<int> RunHostList(Invocation& invocation) {
@@ -194,6 +199,31 @@ absl::StatusOr<int> RunHostRevoke(Invocation& invocation) {
   console.err
       << "its agent goes on enforcing the policies that it has; to let the machine in again, "
          "enrol it anew\n";
+  return kExitDone;
+}
+
+absl::StatusOr<int> RunHostApprove(Invocation& invocation) {
+  const OutputOption output(invocation.app);
+  v1::ApproveHostRequest request;
+  bool dry_run = false;
+  invocation.app.add_option("HOST", *request.mutable_host(), "Id, or a name that one host has")
+      ->required();
+  invocation.app.add_flag("--dry-run", dry_run, "Check, and change nothing");
+  if (const auto code = ParseArguments(invocation)) return *code;
+  request.set_dry_run(dry_run);
+  ASSIGN_OR_RETURN(const auto client, Connect(invocation));
+  ASSIGN_OR_RETURN(const v1::ApproveHostResponse response, client->Do(request));
+  Console& console = invocation.console;
+  if (output.format() != Format::kTable) {
+    console.out << Render(ApprovedTable(response, dry_run), output.format());
+  } else {
+    console.out << "host/" << Printable(response.name()) << " " << Printable(response.id())
+                << (response.changed() ? " approved" : " is not held")
+                << (dry_run ? " (dry run)" : "") << "\n";
+  }
+  if (response.changed() && !dry_run) {
+    console.err << "its agent asks again within six minutes, and at once when it is restarted\n";
+  }
   return kExitDone;
 }
 

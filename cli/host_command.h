@@ -10,6 +10,7 @@ absl::StatusOr<int> RunHostList(Invocation& invocation);
 absl::StatusOr<int> RunHostShow(Invocation& invocation);
 absl::StatusOr<int> RunHostExplain(Invocation& invocation);
 absl::StatusOr<int> RunHostRevoke(Invocation& invocation);
+absl::StatusOr<int> RunHostApprove(Invocation& invocation);
 
 }  // namespace dumpwarden
 

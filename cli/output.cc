@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "cli/contexts.h"
 #include "cli/errors.h"
@@ -19,6 +20,8 @@
 
 namespace dumpwarden {
 namespace {
+
+constexpr absl::Duration kLongestAgo = absl::Hours(24 * 365 * 30);
 
 // Of every status that this program knows, and `more`.
 absl::Status CheckWord(absl::string_view option, const std::string& word,
@@ -66,6 +69,20 @@ absl::StatusOr<absl::Duration> ParseTime(absl::string_view option, const std::st
                 "write it like 90s, 15m or 24h");
 }
 
+absl::StatusOr<absl::Time> ParseMoment(absl::string_view option, const std::string& text) {
+  absl::Time time;
+  std::string unread;
+  if (absl::ParseTime(absl::RFC3339_full, text, &time, &unread) && IsSendable(ToTimestamp(time))) {
+    return time;
+  }
+  absl::Duration ago;
+  if (absl::ParseDuration(text, &ago) && ago >= absl::ZeroDuration() && ago <= kLongestAgo) {
+    return absl::Now() - ago;
+  }
+  return Misuse(absl::StrCat(option, " ", Quote(text)), "that is not a moment",
+                "write it like 2026-11-22T17:00:00Z, or 24h for so long ago");
+}
+
 absl::StatusOr<std::unique_ptr<Client>> Connect(const Invocation& invocation) {
   const std::unique_ptr<Vfs> vfs = MakeSystemVfs();
   ASSIGN_OR_RETURN(const absl::Duration timeout,
@@ -91,7 +108,7 @@ absl::Status CheckStatus(const std::string& word) {
 }
 
 absl::Status CheckState(const std::string& word) {
-  return CheckWord("--state", word, {"unknown", "quarantined", "revoked"});
+  return CheckWord("--state", word, {"unknown", "hold", "quarantined", "revoked"});
 }
 
 Datum Word(absl::string_view text) {
@@ -104,6 +121,10 @@ Datum Number(std::uint64_t number) { return number; }
 Datum When(bool present, const google::protobuf::Timestamp& time) {
   if (!present) return std::monostate();
   return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", FromTimestamp(time), absl::UTCTimeZone());
+}
+
+Datum ExactlyWhen(const google::protobuf::Timestamp& time) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", FromTimestamp(time), absl::UTCTimeZone());
 }
 
 Datum Labels(const google::protobuf::Map<std::string, std::string>& labels) {

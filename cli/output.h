@@ -44,14 +44,18 @@ struct TimeRange {
 absl::StatusOr<absl::Duration> ParseTime(absl::string_view option, const std::string& text,
                                          const TimeRange& accepted);
 
+// 2026-11-22T17:00:00Z, or 24h, which is so long ago; else a Misuse.
+absl::StatusOr<absl::Time> ParseMoment(absl::string_view option, const std::string& text);
+
 // Wrong ones are a Misuse; empty is "any".
 absl::Status CheckSelector(absl::string_view selector);  // role=sql,site=a
 absl::Status CheckStatus(const std::string& word);
-absl::Status CheckState(const std::string& word);  // a status, unknown, quarantined or revoked
+absl::Status CheckState(const std::string& word);  // a status, unknown, hold, ...
 
 Datum Word(absl::string_view text);  // "" is "not there"
 Datum Number(std::uint64_t number);
 Datum When(bool present, const google::protobuf::Timestamp& time);  // RFC 3339, UTC, milliseconds
+Datum ExactlyWhen(const google::protobuf::Timestamp& time);         // the same, microseconds
 Datum Labels(const google::protobuf::Map<std::string, std::string>& labels);
 
 }  // namespace dumpwarden

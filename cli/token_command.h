@@ -7,6 +7,8 @@
 namespace dumpwarden {
 
 absl::StatusOr<int> RunTokenCreate(Invocation& invocation);
+absl::StatusOr<int> RunTokenList(Invocation& invocation);
+absl::StatusOr<int> RunTokenRevoke(Invocation& invocation);
 
 }  // namespace dumpwarden
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reading, writing and summing up certificates (keys.h).
+#include <arpa/inet.h>
 #include <openssl/asn1.h>
 #include <openssl/bio.h>
 #include <openssl/bn.h>
@@ -14,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/civil_time.h"
 #include "core/base/status_macros.h"
+#include "core/base/text.h"
 #include "platform/keys.h"
 #include "platform/keys_error.h"
 
@@ -54,6 +56,26 @@ absl::StatusOr<std::string> SpiffeId(const X509& certificate) {
     }
   }
   return id;
+}
+
+std::string AddressText(const ASN1_STRING& address) {
+  char text[INET6_ADDRSTRLEN] = {};
+  const int size = ASN1_STRING_length(&address);
+  if (size != 4 && size != 16) return "";
+  inet_ntop(size == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(&address), text, sizeof text);
+  return text;
+}
+
+std::vector<std::string> ServerNames(const X509& certificate) {
+  const std::unique_ptr<GENERAL_NAMES, FreeNames> names(static_cast<GENERAL_NAMES*>(
+      X509_get_ext_d2i(&certificate, NID_subject_alt_name, nullptr, nullptr)));
+  std::vector<std::string> texts;
+  for (int i = 0; names != nullptr && i < sk_GENERAL_NAME_num(names.get()); ++i) {
+    const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
+    if (name->type == GEN_DNS) texts.push_back(Printable(TextOf(*name->d.dNSName)));
+    if (name->type == GEN_IPADD) texts.push_back(AddressText(*name->d.iPAddress));
+  }
+  return texts;
 }
 
 std::string CommonName(const X509_NAME* name) {
@@ -150,6 +172,7 @@ absl::StatusOr<std::string> CertificateKeyDer(const X509& certificate) {
 absl::StatusOr<CertificateSummary> Summarize(const X509& certificate) {
   CertificateSummary summary;
   ASSIGN_OR_RETURN(summary.spiffe_id, SpiffeId(certificate));
+  summary.names = ServerNames(certificate);
   summary.common_name = CommonName(X509_get_subject_name(&certificate));
   summary.issuer = CommonName(X509_get_issuer_name(&certificate));
   ASSIGN_OR_RETURN(summary.serial, Serial(certificate));

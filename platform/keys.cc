@@ -182,7 +182,9 @@ absl::StatusOr<KeyPtr> ReadCsrDer(absl::string_view der) {
     return absl::InvalidArgumentError(
         "the certificate request was not signed by the key that it holds");
   }
-  return key;
+  // One spelling of a key, so that one key is never taken for two.
+  ASSIGN_OR_RETURN(const std::string public_key, PublicKeyDer(*key));
+  return ReadPublicKeyDer(public_key);
 }
 
 }  // namespace dumpwarden

@@ -42,6 +42,9 @@ absl::StatusOr<std::string> MakeCsrDer(EVP_PKEY& key);
 // only.
 absl::StatusOr<KeyPtr> ReadCsrDer(absl::string_view der);
 
+// A host's certificate that expired no longer ago can still ask for another one.
+inline constexpr absl::Duration kLateRenewal = absl::Hours(90 * 24);
+
 absl::StatusOr<CertificatePtr> ReadCertificateDer(absl::string_view der);
 absl::StatusOr<std::vector<CertificatePtr>> ReadCertificatesPem(
     absl::string_view pem);  // at most 8
@@ -56,7 +59,8 @@ absl::StatusOr<std::string> CertificateKeyDer(const X509& certificate);
 absl::Status CheckPrivate(const std::string& path);
 
 struct CertificateSummary {
-  std::string spiffe_id;  // the one URI SAN, or ""
+  std::string spiffe_id;           // the one URI SAN, or ""
+  std::vector<std::string> names;  // DNS names and addresses, safe to print
   std::string common_name;
   std::string issuer;  // its common name
   std::string serial;  // lower-case hex

@@ -5,12 +5,19 @@
 
 #include <grpcpp/support/status.h>
 
+#include <string>
+
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 
 namespace dumpwarden {
 
 grpc::Status ToGrpc(const absl::Status& status);
 absl::Status FromGrpc(const grpc::Status& status);
+
+// What gRPC says of a connection that could not be made, in words that an admin can act on; the
+// same when there are no better ones.
+std::string WhyNotConnected(absl::string_view message);
 
 }  // namespace dumpwarden
 

@@ -3,7 +3,6 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,9 +12,11 @@
 #include "dumpwarden/v1/admin.grpc.pb.h"
 #include "dumpwarden/v1/admin.pb.h"
 #include "proto/grpc_status.h"
+#include "server/audit_log.h"
 #include "server/fleet/compliance.h"
 #include "server/fleet/planning.h"
 #include "server/fleet/revocation.h"
+#include "server/identity/tokens.h"
 #include "server/operator_calls.h"
 
 namespace dumpwarden {
@@ -24,8 +25,6 @@ namespace {
 constexpr std::uint32_t kDriftsAtOnce = 500;
 // How soon a follower that went away is noticed.
 constexpr absl::Duration kLookAround = absl::Seconds(1);
-constexpr std::uint32_t kDefaultAudit = 100;
-constexpr std::uint32_t kMaxAudit = 10'000;
 
 class AdminService final : public v1::Admin::Service {
  public:
@@ -88,6 +87,13 @@ class AdminService final : public v1::Admin::Service {
     return Answer(*context, "RevokeHost", *response, [&](const Caller& caller) {
       return dumpwarden::RevokeHost(parts_.store, parts_.fleet, *request,
                                     {caller.id, caller.source});
+    });
+  }
+  grpc::Status ApproveHost(grpc::ServerContext* context, const v1::ApproveHostRequest* request,
+                           v1::ApproveHostResponse* response) override {
+    return Answer(*context, "ApproveHost", *response, [&](const Caller& caller) {
+      return dumpwarden::ApproveHost(parts_.store, parts_.fleet, *request,
+                                     {caller.id, caller.source});
     });
   }
   grpc::Status SummarizeCompliance(grpc::ServerContext* context,
@@ -164,15 +170,52 @@ class AdminService final : public v1::Admin::Service {
     parts_.feed.Wake();  // who follows looks whether they may
     return done;
   }
+  grpc::Status CreateTokens(grpc::ServerContext* context, const v1::CreateTokensRequest* request,
+                            v1::CreateTokensResponse* response) override {
+    return Answer(*context, "CreateTokens", *response,
+                  [&](const Caller& caller) { return MakeTokens(*request, caller); });
+  }
+  grpc::Status ListTokens(grpc::ServerContext* context, const v1::ListTokensRequest* request,
+                          v1::ListTokensResponse* response) override {
+    return Answer(*context, "ListTokens", *response, [&](const Caller&) {
+      return dumpwarden::ListTokens(parts_.store, *request, parts_.clock.Now());
+    });
+  }
+  grpc::Status RevokeToken(grpc::ServerContext* context, const v1::RevokeTokenRequest* request,
+                           v1::RevokeTokenResponse* response) override {
+    return Answer(*context, "RevokeToken", *response, [&](const Caller& caller) {
+      return dumpwarden::RevokeToken(parts_.store, *request, caller.id, caller.source,
+                                     parts_.clock.Now());
+    });
+  }
   grpc::Status ListAudit(grpc::ServerContext* context, const v1::ListAuditRequest* request,
                          v1::ListAuditResponse* response) override {
     return Answer(*context, "ListAudit", *response,
-                  [&](const Caller&) { return AuditOf(*request); });
+                  [&](const Caller&) { return dumpwarden::ListAudit(parts_.store, *request); });
+  }
+  grpc::Status ExportAudit(grpc::ServerContext* context, const v1::ExportAuditRequest* /*request*/,
+                           grpc::ServerWriter<v1::ExportAuditResponse>* writer) override {
+    return Run(*context, "ExportAudit", [&](const Caller& caller) {
+      return dumpwarden::ExportAudit(
+          parts_.store, {caller.id, caller.source}, [&](const v1::ExportAuditResponse& piece) {
+            return writer->Write(piece) ? absl::OkStatus()
+                                        : absl::CancelledError("the caller is gone");
+          });
+    });
   }
 
  private:
   static std::string MethodName(absl::string_view method) {
     return absl::StrCat("dumpwarden.v1.Admin.", method);
+  }
+
+  grpc::Status RefuseMore(const Caller& caller, const absl::Status& why) {
+    parts_.refusals.Count({.action = "call.refused",
+                           .reason = OperatorCalls::ReasonOf(why),
+                           .source = caller.source,
+                           .detail = absl::StrCat(caller.id, ": ", why.message()),
+                           .count = 0});
+    return ToGrpc(absl::Status(why.code(), why.message()));
   }
 
   template <typename Call>
@@ -181,7 +224,7 @@ class AdminService final : public v1::Admin::Service {
     if (!caller.ok()) return ToGrpc(caller.status());
     const auto running =
         calls_.Begin(*caller->permission->limit, caller->id, [&context] { context.TryCancel(); });
-    if (!running.ok()) return ToGrpc(running.status());
+    if (!running.ok()) return RefuseMore(*caller, running.status());
     const absl::Status admitted = parts_.authorizer.Admit(*caller);
     return ToGrpc(admitted.ok() ? call(*caller) : admitted);
   }
@@ -197,16 +240,27 @@ class AdminService final : public v1::Admin::Service {
 
   absl::StatusOr<v1::CreateTokenResponse> MakeToken(const v1::CreateTokenRequest& request,
                                                     const Caller& caller) {
-    v1::CreateTokenRequest trial = request;
+    v1::CreateTokensRequest one;
+    *one.add_tokens() = request;
+    one.set_dry_run(request.dry_run());
+    ASSIGN_OR_RETURN(v1::CreateTokensResponse made, MakeTokens(one, caller));
+    return std::move(*made.mutable_tokens(0));
+  }
+
+  absl::StatusOr<v1::CreateTokensResponse> MakeTokens(const v1::CreateTokensRequest& request,
+                                                      const Caller& caller) {
+    v1::CreateTokensRequest trial = request;
     trial.set_dry_run(true);
-    absl::StatusOr<v1::CreateTokenResponse> response =
-        parts_.enrollment.CreateToken(trial, caller.id, caller.source);
+    absl::StatusOr<v1::CreateTokensResponse> response =
+        parts_.enrollment.CreateTokens(trial, caller.id, caller.source);
     if (!response.ok() || request.dry_run()) return response;
     ASSIGN_OR_RETURN(const std::string bound, parts_.door.OpenFor([&] {
-      response = parts_.enrollment.CreateToken(request, caller.id, caller.source);
+      response = parts_.enrollment.CreateTokens(request, caller.id, caller.source);
       return response.status();
     }));
-    response->set_address(parts_.public_address(bound));
+    for (v1::CreateTokenResponse& token : *response->mutable_tokens()) {
+      token.set_address(parts_.public_address(bound));
+    }
     return response;
   }
 
@@ -222,15 +276,6 @@ class AdminService final : public v1::Admin::Service {
       return response.status();
     }));
     response->mutable_code()->set_address(parts_.public_address(bound));
-    return response;
-  }
-
-  absl::StatusOr<v1::ListAuditResponse> AuditOf(v1::ListAuditRequest request) {
-    request.set_limit(request.limit() == 0 ? kDefaultAudit : std::min(request.limit(), kMaxAudit));
-    ASSIGN_OR_RETURN(AuditPage page, parts_.store.ReadAudit(request));
-    v1::ListAuditResponse response;
-    if (page.floor > 1) response.set_first_sequence(page.floor);
-    for (v1::AuditEntry& entry : page.entries) *response.add_entries() = std::move(entry);
     return response;
   }
 

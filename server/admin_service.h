@@ -13,6 +13,7 @@
 #include "server/fleet/hosts.h"
 #include "server/fleet/policies.h"
 #include "server/identity/enrollment.h"
+#include "server/identity/refusals.h"
 #include "server/people.h"
 #include "server/store/store.h"
 
@@ -21,6 +22,7 @@ namespace dumpwarden {
 // All must outlive the service.
 struct AdminParts {
   Store& store;
+  const Clock& clock;
   Authorizer& authorizer;
   Fleet& fleet;
   Policies& policies;
@@ -29,6 +31,7 @@ struct AdminParts {
   People& people;
   EnrollmentDoor& door;
   DriftFeed& feed;
+  Refusals& refusals;
   // host:port of the enrolment listener for people, out of the bound address.
   std::function<std::string(const std::string& bound)> public_address;
 };

@@ -14,13 +14,15 @@
 #include "absl/strings/str_join.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
+#include "platform/keys.h"
 
 namespace dumpwarden {
 namespace {
 
 // Each call holds a thread, of 64.
-constexpr CallLimit kCalls{16, 64, "run", "wait until one of them ends"};
-constexpr CallLimit kFollowers{8, 16, "follow drift", "end one of them"};
+constexpr CallLimit kCalls{16, 64, "run", "wait until one of them ends", "calls-of-one", "calls"};
+constexpr CallLimit kFollowers{
+    8, 16, "follow drift", "end one of them", "followers-of-one", "followers"};
 
 // Whoever has a role may read; an admin may do all that is no signature for a crash.
 constexpr RoleSet kReaders = roles::kViewer | roles::kAuditor | roles::kAuthor | roles::kOperator |
@@ -44,10 +46,13 @@ constexpr Permission Secret(absl::string_view method, RoleSet roles) {
 constexpr Permission kPermissions[] = {
     Secret("dumpwarden.v1.Admin.AddPerson", kAdmins),
     Change("dumpwarden.v1.Admin.ApplyPolicies", kAuthors),
+    Change("dumpwarden.v1.Admin.ApproveHost", kOperators),
     Secret("dumpwarden.v1.Admin.CreateLoginCode", kAdmins),
     Secret("dumpwarden.v1.Admin.CreateToken", kOperators),
+    Secret("dumpwarden.v1.Admin.CreateTokens", kOperators),
     Change("dumpwarden.v1.Admin.DeletePolicy", kAuthors),
     Read("dumpwarden.v1.Admin.ExplainHost"),
+    {"dumpwarden.v1.Admin.ExportAudit", Who::kPerson, kAuditors, AuditClass::kRecorded, &kCalls},
     Read("dumpwarden.v1.Admin.FollowDrift", kReaders, &kFollowers),
     Read("dumpwarden.v1.Admin.GetHost"),
     Read("dumpwarden.v1.Admin.GetPolicy"),
@@ -56,13 +61,16 @@ constexpr Permission kPermissions[] = {
     Read("dumpwarden.v1.Admin.ListHosts"),
     Read("dumpwarden.v1.Admin.ListPeople", kAuditors),
     Read("dumpwarden.v1.Admin.ListPolicies"),
+    Read("dumpwarden.v1.Admin.ListTokens"),
     Read("dumpwarden.v1.Admin.PlanHosts"),
     Read("dumpwarden.v1.Admin.PlanPolicies"),
     Read("dumpwarden.v1.Admin.ReportCompliance"),
     Change("dumpwarden.v1.Admin.RevokeHost", kOperators),
     Change("dumpwarden.v1.Admin.RevokePerson", kAdmins),
+    Change("dumpwarden.v1.Admin.RevokeToken", kOperators),
     Change("dumpwarden.v1.Admin.SetRoles", kAdmins),
     Read("dumpwarden.v1.Admin.SummarizeCompliance"),
+    {"dumpwarden.v1.AgentSession.Renew", Who::kHostEvenLate, 0, AuditClass::kChange, nullptr},
     {"dumpwarden.v1.AgentSession.Session", Who::kHost, 0, AuditClass::kNone, nullptr},
     {"dumpwarden.v1.Enrollment.Enroll", Who::kAnybody, 0, AuditClass::kChange, nullptr},
     {"dumpwarden.v1.Enrollment.Login", Who::kAnybody, 0, AuditClass::kChange, nullptr},
@@ -155,11 +163,16 @@ absl::StatusOr<Caller> Authorizer::Identify(const Shown& shown, absl::string_vie
     return Refuse(absl::StatusCode::kUnauthenticated, "no-identity", caller,
                   absl::StrCat("the client certificate names nobody of spiffe://", trust_domain_));
   }
-  if (caller.expires > clock_.Now()) return caller;
-  return Refuse(absl::StatusCode::kUnauthenticated, "expired", caller,
-                absl::StrCat("the client certificate expired at ",
-                             absl::FormatTime(caller.expires, absl::UTCTimeZone()),
-                             "; get a new one and connect anew"));
+  const absl::Duration late =
+      caller.permission->who == Who::kHostEvenLate ? kLateRenewal : absl::ZeroDuration();
+  if (caller.expires + late <= clock_.Now()) {
+    return Refuse(absl::StatusCode::kUnauthenticated, "expired", caller,
+                  absl::StrCat("the client certificate expired at ",
+                               absl::FormatTime(caller.expires, absl::UTCTimeZone()),
+                               "; get a new one and connect anew"));
+  }
+  caller.leaf_pem = std::move(shown.leaf_pem);
+  return caller;
 }
 
 absl::Status Authorizer::Admit(Caller& caller) {
@@ -167,6 +180,7 @@ absl::Status Authorizer::Admit(Caller& caller) {
     case Who::kAnybody:
       return absl::OkStatus();
     case Who::kHost:
+    case Who::kHostEvenLate:
       return AdmitHost(caller);
     case Who::kPerson:
       return AdmitPerson(caller);

@@ -27,14 +27,20 @@ class ServerContextBase;
 
 namespace dumpwarden {
 
-enum class Who { kAnybody, kHost, kPerson };
+enum class Who {
+  kAnybody,
+  kHost,
+  kHostEvenLate,  // also with a certificate that expired within kLateRenewal
+  kPerson
+};
 
 // What a call leaves in the audit log.
 enum class AuditClass {
-  kNone,    // what a host says of itself
-  kRead,    // nothing
-  kChange,  // a row in the transaction of the change; its request has `dry_run`
-  kSecret,  // the same, and its answer holds a secret that is shown once
+  kNone,      // what a host says of itself
+  kRead,      // nothing
+  kRecorded,  // a row that says who has read it
+  kChange,    // a row in the transaction of the change; its request has `dry_run`
+  kSecret,    // the same, and its answer holds a secret that is shown once
 };
 
 struct Permission {
@@ -54,6 +60,7 @@ struct Caller {
   std::string id;      // spiffe id; empty for kAnybody
   std::string source;  // peer address
   std::optional<HostRow> host;
+  std::string leaf_pem;                         // of a host: the certificate shown
   absl::Time expires = absl::InfiniteFuture();  // of the certificate; kAnybody shows none
   Principal principal;
   const Permission* permission = nullptr;

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/digest.h"
 #include "core/base/failpoint.h"
 #include "core/base/host_port.h"
 #include "core/base/status_macros.h"
@@ -109,7 +110,7 @@ absl::Status MakeStore(const std::string& path, const Clock& clock, const InitOp
                            .detail = absl::StrCat("root sha256:", authority.root_pin(),
                                                   ", operator ", options.operator_name),
                            .before = "",
-                           .after = ""});
+                           .after = Sha256(authority.root_der())});
 }
 
 std::string WhatNext(const InitOptions& options) {

@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 
 namespace dumpwarden {
@@ -24,6 +25,9 @@ struct CallLimit {
   // "16 calls of this operator <do> already; <advice>".
   const char* doing;
   const char* advice;
+  // What a refusal is counted as, in the log and the audit log.
+  const char* too_many_of_one;
+  const char* too_many_of_all;
 };
 
 class OperatorCalls {
@@ -60,10 +64,17 @@ class OperatorCalls {
       ++of_all;
       if (call.id == id) ++of_one;
     }
-    if (of_one >= limit.of_one) return Full(limit.of_one, " of this operator", limit);
-    if (of_all >= limit.of_all) return Full(limit.of_all, "", limit);
+    if (of_one >= limit.of_one) {
+      return Full(limit.of_one, " of this operator", limit, limit.too_many_of_one);
+    }
+    if (of_all >= limit.of_all) return Full(limit.of_all, "", limit, limit.too_many_of_all);
     calls_.push_back({&limit, id, std::move(cut_off)});
     return std::make_unique<Running>(*this, std::prev(calls_.end()));
+  }
+
+  // Of a status of Begin: the limit's word for it.
+  static std::string ReasonOf(const absl::Status& full) {
+    return std::string(full.GetPayload(kReason).value_or(absl::Cord()));
   }
 
   // Ends all calls of one; how many.
@@ -79,9 +90,14 @@ class OperatorCalls {
   }
 
  private:
-  static absl::Status Full(int most, absl::string_view whose, const CallLimit& limit) {
-    return absl::ResourceExhaustedError(
+  static constexpr char kReason[] = "dumpwarden/reason";
+
+  static absl::Status Full(int most, absl::string_view whose, const CallLimit& limit,
+                           const char* reason) {
+    absl::Status full = absl::ResourceExhaustedError(
         absl::StrCat(most, " calls", whose, " ", limit.doing, " already; ", limit.advice));
+    full.SetPayload(kReason, absl::Cord(reason));
+    return full;
   }
 
   void End(Calls::iterator at) {

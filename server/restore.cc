@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/digest.h"
 #include "core/base/failpoint.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
@@ -18,10 +19,9 @@ namespace {
 
 constexpr std::size_t kMaxSums = 16 * 1024 * 1024;
 
-absl::StatusOr<Sums> ReadSums(Vfs& vfs, const std::string& backup) {
-  const absl::StatusOr<std::string> text = vfs.Read(absl::StrCat(backup, "/", kSums), kMaxSums);
-  if (text.ok()) return ParseSums(*text);
-  if (!absl::IsNotFound(text.status())) return text.status();
+absl::StatusOr<std::string> ReadSums(Vfs& vfs, const std::string& backup) {
+  absl::StatusOr<std::string> text = vfs.Read(absl::StrCat(backup, "/", kSums), kMaxSums);
+  if (text.ok() || !absl::IsNotFound(text.status())) return text;
   return absl::NotFoundError(absl::StrCat(
       backup, " holds no ", kSums, ": give --from a folder that `dumpwarden-server backup` made"));
 }
@@ -67,7 +67,8 @@ std::string WhatNext(const std::string& folder) {
 
 absl::StatusOr<std::string> Restore(const RestoreOptions& options, Vfs& vfs, const Clock& clock,
                                     Random& random) {
-  ASSIGN_OR_RETURN(const Sums sums, ReadSums(vfs, options.from));
+  ASSIGN_OR_RETURN(const std::string sums_text, ReadSums(vfs, options.from));
+  ASSIGN_OR_RETURN(const Sums sums, ParseSums(sums_text));
   ASSIGN_OR_RETURN(const std::unique_ptr<NewFolder> folder, NewFolder::Make(vfs, options.folder));
   RETURN_IF_ERROR(CopyAll(sums, options.from, *folder));
   ASSIGN_OR_RETURN(const ServerConfig config, Check(vfs, random, folder->path()));
@@ -77,7 +78,7 @@ absl::StatusOr<std::string> Restore(const RestoreOptions& options, Vfs& vfs, con
         ", not the one in the backup: `store: ", kSavedStore, "` is accepted; was it edited?"));
   }
   FAILPOINT("restore.files-copied");
-  RETURN_IF_ERROR(BeginAfterRestore(config.store, clock.Now(), options.from));
+  RETURN_IF_ERROR(BeginAfterRestore(config.store, clock.Now(), options.from, Sha256(sums_text)));
   FAILPOINT("restore.store-begun");
   RETURN_IF_ERROR(folder->Keep());
   return WhatNext(folder->name());

@@ -24,12 +24,10 @@ RetentionRuns::RetentionRuns(Store& store, const Clock& clock, Log& log, Retenti
       log_(log),
       retention_(retention),
       on_trouble_(std::move(on_trouble)) {
-  if (!ExpiriesOf(retention_, clock_.Now()).empty()) return;
-  next_ = check_at_ = absl::InfiniteDuration();  // all is kept
+  if (ExpiriesOf(retention_, clock_.Now()).empty()) next_ = absl::InfiniteDuration();
 }
 
 absl::Status RetentionRuns::Start() {
-  if (check_at_ == absl::InfiniteDuration()) return absl::OkStatus();
   ASSIGN_OR_RETURN(KeptClock kept, store_.ReadClock());
   // Nor is there anything to delete.
   if (kept.believed == absl::InfinitePast()) kept.believed = clock_.Now();
@@ -77,6 +75,7 @@ bool RetentionRuns::CheckClock() {
     Keep({now.wall, std::nullopt, {}});
     return true;
   }
+  if (next_ == absl::InfiniteDuration()) return false;  // it is said when something would go
   SayDoubt(!before);
   Keep({trust_.believed.wall, now.wall, now.monotonic - trust_.doubted->monotonic});
   return false;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Retention beside everything else: a run at the start and one a day, a little
 // of it each second.  A kind that cannot be deleted does not keep the others, and
-// all are tried again in a minute.  Nothing is deleted by a clock that jumped.
+// all are tried again in a minute.  Nothing is deleted by a clock that jumped; the clock is looked
+// at also while all is kept, because retention may be switched on after it jumped.
 #ifndef DUMPWARDEN_SERVER_RETENTION_RUNS_H_
 #define DUMPWARDEN_SERVER_RETENTION_RUNS_H_
 
@@ -54,7 +55,7 @@ class RetentionRuns {
   ClockTrust trust_;
   std::optional<KeptClock> unkept_;  // found at the start, and not in the store yet
   absl::Duration check_at_ = -absl::InfiniteDuration();
-  absl::Duration next_ = -absl::InfiniteDuration();  // when a run begins
+  absl::Duration next_ = -absl::InfiniteDuration();  // when a run begins; infinite: all is kept
 };
 
 }  // namespace dumpwarden

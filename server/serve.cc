@@ -31,6 +31,7 @@
 #include "server/fleet/session.h"
 #include "server/identity/credentials.h"
 #include "server/identity/enrollment.h"
+#include "server/identity/renewal.h"
 #include "server/identity/server_identity.h"
 #include "server/library_log.h"
 #include "server/listener.h"
@@ -89,12 +90,12 @@ class Server {
           absl::StrCat("trust-domain is ", config_.trust_domain, ", but the authority in ",
                        config_.ca, " is that of ", authority_->trust_domain()));
     }
-    ASSIGN_OR_RETURN(certificate_expires_, RefreshServerIdentity(vfs_, *authority_, Files(),
-                                                                 config_.names, clock_.Now()));
-    certificate_checked_ = clock_.Monotonic();
     ASSIGN_OR_RETURN(store_, MakeSqliteStore(config_.store, clock_));
+    BuildRetention();
+    RETURN_IF_ERROR(retention_->Start());  // before anything is audited by a clock of today
+    ASSIGN_OR_RETURN(certificate_expires_, RefreshIdentity());
+    certificate_checked_ = clock_.Monotonic();
     BuildParts();
-    RETURN_IF_ERROR(retention_->Start());  // before there can be strangers to audit
     RETURN_IF_ERROR(StartSessions());
     return door_->Refresh();
   }
@@ -153,12 +154,26 @@ class Server {
 
   ServerIdentityFiles Files() const { return {config_.tls_chain, config_.tls_key}; }
 
+  absl::StatusOr<absl::Time> RefreshIdentity() {
+    return RefreshServerIdentity(vfs_, *authority_, Files(), config_.names, clock_.Now(),
+                                 [this](const Renewal& renewal) {
+                                   return store_
+                                       ->RecordAudit({.actor = "server",
+                                                      .source = "",
+                                                      .action = "server.certificate",
+                                                      .object = config_.names.front(),
+                                                      .detail = renewal.detail,
+                                                      .before = renewal.before,
+                                                      .after = renewal.after})
+                                       .status();
+                                 });
+  }
+
   // Renewed long before it expires; the listeners read it from its file.
   void RefreshCertificate() {
     if (clock_.Monotonic() - certificate_checked_ < kCertificateCheck) return;
     certificate_checked_ = clock_.Monotonic();
-    const auto expires =
-        RefreshServerIdentity(vfs_, *authority_, Files(), config_.names, clock_.Now());
+    const absl::StatusOr<absl::Time> expires = RefreshIdentity();
     if (!expires.ok()) {
       troubles_.Count(
           {.action = "trouble",
@@ -173,6 +188,17 @@ class Server {
     certificate_expires_ = *expires;
     log_.Info("the server's certificate was renewed",
               {{"expires", absl::FormatTime(certificate_expires_, absl::UTCTimeZone())}});
+  }
+
+  void BuildRetention() {
+    retention_ = std::make_unique<RetentionRuns>(
+        *store_, clock_, log_, config_.retention, [this](const std::string& why) {
+          troubles_.Count({.action = "trouble",
+                           .reason = "delete what retention lets go of",
+                           .source = "",
+                           .detail = why,
+                           .count = 0});
+        });
   }
 
   void BuildParts() {
@@ -194,21 +220,25 @@ class Server {
                        .detail = absl::StrCat("host ", host, ": ", detail),
                        .count = 0});
     };
-    retention_ = std::make_unique<RetentionRuns>(
-        *store_, clock_, log_, config_.retention, [this](const std::string& why) {
-          troubles_.Count({.action = "trouble",
-                           .reason = "delete what retention lets go of",
-                           .source = "",
-                           .detail = why,
-                           .count = 0});
-        });
     fleet_ = MakeFleet(*store_, clock_, random_, std::move(options));
     authorizer_ = std::make_unique<Authorizer>(*store_, config_.trust_domain, clock_, refusals_);
     policies_ = std::make_unique<Policies>(*store_, *fleet_);
     hosts_ = std::make_unique<Hosts>(*store_, *fleet_, clock_,
                                      3 * absl::Seconds(config_.check_in_seconds) + kStaleMargin);
-    enrollment_ = std::make_unique<HostEnrollment>(*store_, *authority_, clock_, random_, log_);
+    enrollment_ = std::make_unique<HostEnrollment>(
+        *store_, *authority_, clock_, random_, log_,
+        [this](const char* reason, const std::string& peer, const absl::Status& why) {
+          refusals_.Count({.action = "host.enroll.refused",
+                           .reason = reason,
+                           .source = peer,
+                           .detail = std::string(why.message()),
+                           .count = 0});
+        });
     people_ = std::make_unique<People>(*store_, *authority_, clock_, random_, log_);
+    renewal_ = std::make_unique<HostRenewal>(
+        *store_, *authority_, clock_, refusals_,
+        HostRenewal::Fleet{[this](HostId host) { return fleet_->IsConnected(host); },
+                           [this](HostId host) { fleet_->Hold(host); }});
     ListenerOptions door;
     door.address = config_.enrollment_listener;
     door.credentials = ServerTls(Files());
@@ -232,6 +262,7 @@ class Server {
     options.max_idle = kMaxIdle;
     AdminParts parts{
         .store = *store_,
+        .clock = clock_,
         .authorizer = *authorizer_,
         .fleet = *fleet_,
         .policies = *policies_,
@@ -240,9 +271,11 @@ class Server {
         .people = *people_,
         .door = *door_,
         .feed = feed_,
+        .refusals = refusals_,
         .public_address = [this](const std::string& bound) { return PublicAddress(bound); }};
-    ASSIGN_OR_RETURN(listener_, Listener::Start(options, {MakeSessionService(*fleet_, *authorizer_),
-                                                          MakeAdminService(std::move(parts))}));
+    ASSIGN_OR_RETURN(listener_,
+                     Listener::Start(options, {MakeSessionService(*fleet_, *authorizer_, *renewal_),
+                                               MakeAdminService(std::move(parts))}));
     ASSIGN_OR_RETURN(const HostPort bound, ParseHostPort(listener_->address()));
     accept_watch_.Watch(bound.port);
     return absl::OkStatus();
@@ -298,6 +331,7 @@ class Server {
   std::unique_ptr<Hosts> hosts_;
   std::unique_ptr<HostEnrollment> enrollment_;
   std::unique_ptr<People> people_;
+  std::unique_ptr<HostRenewal> renewal_;
   std::unique_ptr<EnrollmentDoor> door_;
   absl::Status door_status_;
   std::unique_ptr<Listener> listener_;

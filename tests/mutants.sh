@@ -21,8 +21,30 @@ mutant ack-before-commit server/fleet/reports.cc 'reports_test *' \
   'if (true) {
       session->out->Send(AckOf(now, false));'
 mutant session-outlives-revocation server/fleet/fleet.cc 'revocation_test *' \
-  'Close(*session, v1::Goodbye::REASON_REVOKED, kRevoked);' \
-  ''
+  'return CloseAll(host, v1::Goodbye::REASON_REVOKED, kRevoked);' \
+  'return 0;'
+mutant expired-leaf-let-in-without-hold server/identity/renewal.cc 'renewal_test *' \
+  'store_.RenewHost(host.row.id, late, audit)' \
+  'store_.RenewHost(host.row.id, false, audit)'
+mutant renewal-takes-the-name-from-the-csr server/identity/renewal.cc 'renewal_test *' \
+  'authority_.IssueHost(*key, host.row.uuid, clock_.Now())' \
+  'authority_.IssueHost(*key, request.csr().find("/host/") == std::string::npos ? host.row.uuid : request.csr().substr(request.csr().find("/host/") + 6, 36), clock_.Now())'
+mutant renewal-without-the-host-key server/identity/renewal.cc 'renewal_test *' \
+  'if (VerifySignature(*host_key, proven, request.host_key_proof()).ok()) return absl::OkStatus();' \
+  'if (!proven.empty()) return absl::OkStatus();'
+mutant expired-leaf-opens-more-than-a-renewal server/authorize.cc 'authorize_test *' \
+  'permission->who == Who::kHostEvenLate ? kLateRenewal : absl::ZeroDuration();' \
+  'permission->who != Who::kAnybody ? kLateRenewal : absl::ZeroDuration();'
+mutant held-host-let-in server/fleet/fleet.cc 'hold_test *' \
+  'if (host.hold || held_.contains(host.id)) return WhyHeld(host.uuid);' ''
+mutant old-identity-gone-before-the-new-is-durable agent/identity.cc 'renew_test *' \
+  'RETURN_IF_ERROR(vfs.MakeFolder(fresh));' \
+  'if (enrolled) {
+    RETURN_IF_ERROR(vfs.Rename(IdentityFolder(data), OldFolder(data)));
+    RETURN_IF_ERROR(RemoveOld(vfs, data));
+    enrolled = false;
+  }
+  RETURN_IF_ERROR(vfs.MakeFolder(fresh));'
 mutant stream-let-in-before-revocation server/fleet/fleet.cc 'revocation_test *' \
   'revoked_.insert(host);' \
   ''
@@ -61,13 +83,42 @@ mutant audit-row-outside-the-transaction server/store/sqlite_store.cc 'sqlite_st
       static_cast<void>(audit);
       return absl::OkStatus();
     });'
-mutant token-works-twice server/store/hosts.cc 'sqlite_store_test:enrollment_test *' \
+mutant revocation-without-its-row server/store/sqlite_store.cc 'sqlite_store_test *' \
+  'if (!changed || trial) return absl::OkStatus();' 'if (row.action == "host.revoke" || !changed || trial) return absl::OkStatus();'
+mutant certificate-renewed-without-its-row server/identity/server_identity.cc \
+  'audit_completeness_test *Certificate*' \
+  'if (done.ok()) done = record(renewal);' 'static_cast<void>(record);'
+mutant export-with-a-gap server/audit_log.cc 'audit_log_test *' \
+  '|| (!first && page.floor > next.after_sequence() + 1)' ''
+mutant extensions-of-the-request-are-copied server/identity/enrollment.cc 'hostile_csr_test *' \
+  'absl::StatusOr<v1::EnrollResponse> HostEnrollment::Enroll(const v1::EnrollRequest& request,' \
+  '}  // namespace dumpwarden
+#include <openssl/x509.h>
+namespace dumpwarden {
+std::string Copied(const std::string& csr, const std::string& der) {
+  const auto* at = reinterpret_cast<const unsigned char*>(csr.data());
+  STACK_OF(X509_EXTENSION)* wishes = X509_REQ_get_extensions(d2i_X509_REQ(nullptr, &at, 8192));
+  at = reinterpret_cast<const unsigned char*>(der.data());
+  X509* leaf = d2i_X509(nullptr, &at, 8192);
+  for (int i = 0; i < sk_X509_EXTENSION_num(wishes); ++i) {
+    X509_add_ext(leaf, sk_X509_EXTENSION_value(wishes, i), -1);
+  }
+  unsigned char* bytes = nullptr;
+  i2d_re_X509_tbs(leaf, &bytes);
+  bytes = nullptr;
+  const int size = i2d_X509(leaf, &bytes);
+  return std::string(reinterpret_cast<char*>(bytes), static_cast<std::size_t>(size));
+}
+#define add_chain(der) add_chain(response.chain_size() == 0 ? Copied(request.csr(), der) : der)
+absl::StatusOr<v1::EnrollResponse> HostEnrollment::Enroll(const v1::EnrollRequest& request,'
+mutant request-has-two-spellings platform/keys.cc 'hostile_csr_test *' \
+  'return ReadPublicKeyDer(public_key);' 'return key;'
+mutant token-works-twice server/store/tokens.cc 'token_race_test:sqlite_store_test:enrollment_test *' \
   'if (!select.IsNull(1)) {' 'if (false) {'
-mutant expired-token-works server/store/hosts.cc 'sqlite_store_test:enrollment_test *' \
+mutant expired-token-works server/store/tokens.cc 'sqlite_store_test:enrollment_test *' \
   'if (expires <= claim.now) {' 'if (false) {'
-mutant event-kept-twice server/store/reports.cc 'sqlite_store_test *' \
-  'WHERE NOT EXISTS (SELECT 1 FROM drift_event s WHERE host_id = ?1 AND sequence = ?3 AND ' \
-  'WHERE NOT EXISTS (SELECT 1 FROM drift_event s WHERE host_id = -1 AND sequence = ?3 AND '
+mutant event-kept-twice server/store/drift_events.cc 'sqlite_store_test *' \
+  'if (kept) continue;' 'static_cast<void>(kept);'
 mutant rate-ignored server/fleet/pacing.cc 'rate_test *' \
   'if (MayGoOn(session.host)) return' 'if (true) return'
 mutant rate-is-new-with-each-session server/fleet/fleet.cc 'rate_test *' \
@@ -143,7 +194,7 @@ mutant audit-retention-without-its-row server/store/audit_retention.cc 'sqlite_s
   RETURN_IF_ERROR(SayDeleted(' \
   'const std::uint64_t last = oldest.back().sequence();
   if (now == absl::InfiniteFuture()) RETURN_IF_ERROR(SayDeleted('
-mutant deleted-drift-comes-back server/store/reports.cc 'sqlite_store_test *' \
+mutant deleted-drift-comes-back server/store/drift_events.cc 'sqlite_store_test *' \
   'if (gone && !open) continue;' 'static_cast<void>(gone);'
 mutant anybody-deletes-audit-rows server/store/schema.cc 'sqlite_store_test *' \
   'WHEN OLD.sequence >= COALESCE((SELECT lowest FROM audit_floor), 0)' 'WHEN 0'
@@ -176,10 +227,16 @@ mutant restored-server-keeps-what-is-over-open server/fleet/reports.cc 'reports_
 mutant restored-server-does-not-hear-what-is-open agent/state.cc 'epochs_test *' \
   'RETURN_IF_ERROR(QueueEvents(open));' 'static_cast<void>(open);'
 mutant open-drift-is-told-as-any-other agent/reporter.cc 'epochs_test *' \
-  'if (open.contains(event.sequence())) event.set_still_open(true);' \
-  'if (open.contains(event.sequence())) event.set_still_open(false);'
-mutant open-drift-stays-over server/store/reports.cc 'sqlite_store_test *' \
-  '"AND (?15 = 0 OR ' '"AND (?15 = ?15 OR '
+  '*report.mutable_open_drifts() = open;' ''
+mutant open-drift-stays-over server/store/drift_events.cc 'sqlite_store_test *' \
+  '?12 AND s.count = ?13 AND (?14 = 0 OR ' '?12 AND s.count = ?13 AND (?14 = ?14 OR '
+mutant second-life-in-no-list server/store/drift_events.cc 'sqlite_store_test *' \
+  'if (IsEnd(event)) RETURN_IF_ERROR(BeginAgain(' 'if (false) RETURN_IF_ERROR(BeginAgain('
+mutant old-drift-of-another-name-stays-open server/store/drift_events.cc 'sqlite_store_test *' \
+  '!drift.newest || !open.contains(' '!open.contains('
+mutant over-drift-of-the-epoch-ends-the-open-one server/store/drift_events.cc 'sqlite_store_test *' \
+  '"e.drift_sequence = n.sequence AND e.kind IN (2, 3))))"' \
+  '"e.drift_sequence = n.sequence AND e.kind IN (9))))"'
 mutant server-without-reports-is-not-noticed agent/reporter.cc 'epochs_test *' \
   'return !welcome.epoch().empty() || welcome.want_full();' \
   'return !welcome.epoch().empty();'

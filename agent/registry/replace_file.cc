@@ -121,11 +121,18 @@ absl::StatusOr<std::string> DigestOf(Vfs& vfs, const std::string& path, std::siz
   return Sha256Hex(*bytes);
 }
 
-// The note first and durably: a later temp file is none that it speaks of.
-absl::Status Forget(Vfs& vfs, const ReplacedFile& file, const std::string& temp) {
+// The note goes durably and first: a later temp file is none that it speaks of.
+absl::Status RemoveNote(Vfs& vfs, const ReplacedFile& file, const std::string& temp) {
   RETURN_IF_ERROR(RemoveDurably(vfs, file.note));
   vfs.Remove(temp).IgnoreError();  // the next write does it
   return absl::OkStatus();
+}
+
+// What was done last, by a killed process perhaps, is durable before the note that speaks of it
+// goes.
+absl::Status Forget(Vfs& vfs, const ReplacedFile& file, const std::string& temp) {
+  RETURN_IF_ERROR(vfs.SyncFolder(FolderOf(file.path)));
+  return RemoveNote(vfs, file, temp);
 }
 
 absl::StatusOr<std::string> KeepAside(Vfs& vfs, const std::string& temp, const std::string& path) {
@@ -200,7 +207,7 @@ absl::Status ReplaceFile(Vfs& vfs, const ReplacedFile& file, absl::string_view e
   FAILPOINT("replace.exchanged");
   if (!exchanged) {
     status = vfs.SyncFolder(FolderOf(path));
-    Forget(vfs, file, temp).IgnoreError();
+    if (status.ok()) RemoveNote(vfs, file, temp).IgnoreError();  // or the next write does it
     return status;
   }
   const absl::StatusOr<bool> replaced = Settle(vfs, temp, path, expected, bytes);
@@ -210,7 +217,7 @@ absl::Status ReplaceFile(Vfs& vfs, const ReplacedFile& file, absl::string_view e
                                      " may be in ", temp, ": compare the two"));
   }
   status = vfs.SyncFolder(FolderOf(path));
-  if (status.ok()) Forget(vfs, file, temp).IgnoreError();  // or the next write does it
+  if (status.ok()) RemoveNote(vfs, file, temp).IgnoreError();
   return *replaced ? status : ChangedFile(path);
 }
 

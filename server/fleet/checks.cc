@@ -130,6 +130,9 @@ absl::Status CheckFindings(const v1::Report& report) {
 absl::Status CheckEvent(const v1::DriftEvent& event) {
   RETURN_IF_ERROR(Time("events.at", event.at()));
   RETURN_IF_ERROR(AtMost("events.sequence", event.sequence(), kMaxSequence));
+  if (event.sequence() == 0) {
+    return absl::InvalidArgumentError("events.sequence: 0; events are numbered from 1");
+  }
   RETURN_IF_ERROR(AtMost("events.drift_sequence", event.drift_sequence(), kMaxSequence));
   RETURN_IF_ERROR(AtMost("events.count", event.count(), kMaxSequence));
   RETURN_IF_ERROR(Known("events.kind", event.kind(),
@@ -146,6 +149,17 @@ absl::Status CheckEvent(const v1::DriftEvent& event) {
 absl::Status CheckEvents(const v1::Report& report) {
   RETURN_IF_ERROR(AtMost("events", static_cast<std::size_t>(report.events_size()), kMaxEvents));
   for (const v1::DriftEvent& event : report.events()) RETURN_IF_ERROR(CheckEvent(event));
+  return absl::OkStatus();
+}
+
+absl::Status CheckOpenDrifts(const v1::OpenDrifts& open) {
+  RETURN_IF_ERROR(
+      AtMost("open_drifts", static_cast<std::size_t>(open.drifts_size()), kMaxFindings));
+  for (const v1::OpenDrifts::Drift& drift : open.drifts()) {
+    RETURN_IF_ERROR(AtMost("open_drifts.sequence", drift.sequence(), kMaxSequence));
+    RETURN_IF_ERROR(Word("open_drifts.setting", drift.setting()));
+    RETURN_IF_ERROR(Known("open_drifts.mode", drift.mode(), v1::Mode_IsValid(drift.mode())));
+  }
   return absl::OkStatus();
 }
 
@@ -199,6 +213,7 @@ absl::Status CheckReport(const v1::Report& report) {
   }
   RETURN_IF_ERROR(CheckFindings(report));
   RETURN_IF_ERROR(CheckEvents(report));
+  RETURN_IF_ERROR(CheckOpenDrifts(report.open_drifts()));
   return CheckObservation(report.observation());
 }
 

@@ -43,6 +43,11 @@ HostTouch TouchOf(HostId host, const HostSlot& slot) {
           stored.sequence};
 }
 
+std::string WhyHeld(const std::string& uuid) {
+  return absl::StrCat("this host is held until an operator lets it in: dumpctl host approve ",
+                      uuid);
+}
+
 // Null for what is no fault of the host's.
 const char* RefusalOf(v1::Goodbye::Reason reason) {
   switch (reason) {
@@ -50,6 +55,8 @@ const char* RefusalOf(v1::Goodbye::Reason reason) {
       return "quarantined";
     case v1::Goodbye::REASON_REVOKED:
       return "revoked";
+    case v1::Goodbye::REASON_HOLD:
+      return "hold";
     case v1::Goodbye::REASON_PROTOCOL:
       return "protocol";
     default:
@@ -92,35 +99,55 @@ SessionId SessionFleet::OnOpened(const HostRow& host, absl::Time expires, Sessio
   session->expires = expires;
   session->since = clock_.Monotonic();
   v1::Goodbye::Reason reason = v1::Goodbye::REASON_UNSPECIFIED;
-  if (const char* why = WhyRefused(host, slot, reason)) {
+  if (const std::string why = WhyRefused(host, slot, reason); !why.empty()) {
     if (reason == v1::Goodbye::REASON_DRAIN && !draining_) Refuse("full", slot.uuid, why);
     Close(*session, reason, why);
   }
   return sessions_.emplace(last_id_, std::move(session)).first->first;
 }
 
-const char* SessionFleet::WhyRefused(const HostRow& host, const HostSlot& slot,
+std::string SessionFleet::WhyRefused(const HostRow& host, const HostSlot& slot,
                                      v1::Goodbye::Reason& reason) const {
   reason = v1::Goodbye::REASON_REVOKED;
   if (host.revoked || revoked_.contains(host.id)) return kRevoked;
   reason = v1::Goodbye::REASON_QUARANTINED;
   if (host.quarantined || slot.quarantined)
     return "two live hosts use this identity; enrol each of them anew";
+  reason = v1::Goodbye::REASON_HOLD;
+  if (host.hold || held_.contains(host.id)) return WhyHeld(host.uuid);
   reason = v1::Goodbye::REASON_PROTOCOL;
   if (slot.streams > kMaxStreamsOfAHost) return kTooManyStreams;
   reason = v1::Goodbye::REASON_DRAIN;
   if (draining_) return "the server is going down";
   if (sessions_.size() >= options_.max_sessions) return "the server is full; limits.sessions";
-  return nullptr;
+  return "";
 }
 
 std::uint32_t SessionFleet::Revoke(HostId host) {
   std::lock_guard lock(mutex_);
   revoked_.insert(host);
+  return CloseAll(host, v1::Goodbye::REASON_REVOKED, kRevoked);
+}
+
+std::uint32_t SessionFleet::Hold(HostId host) {
+  std::lock_guard lock(mutex_);
+  held_.insert(host);
+  const auto slot = slots_.find(host);
+  if (slot == slots_.end()) return 0;
+  return CloseAll(host, v1::Goodbye::REASON_HOLD, WhyHeld(slot->second.uuid));
+}
+
+void SessionFleet::Approve(HostId host) {
+  std::lock_guard lock(mutex_);
+  held_.erase(host);
+}
+
+std::uint32_t SessionFleet::CloseAll(HostId host, v1::Goodbye::Reason reason,
+                                     absl::string_view message) {
   std::uint32_t ended = 0;
   for (auto& [id, session] : sessions_) {
     if (session->host != host || session->phase == SessionPhase::kClosing) continue;
-    Close(*session, v1::Goodbye::REASON_REVOKED, kRevoked);
+    Close(*session, reason, message);
     ++ended;
   }
   return ended;
@@ -176,9 +203,9 @@ void SessionFleet::Close(FleetSession& session, v1::Goodbye::Reason reason,
   session.phase = SessionPhase::kClosing;
   session.since = clock_.Monotonic();
   if (const char* word = RefusalOf(reason)) Refuse(word, slots_.at(session.host).uuid, message);
-  // A quarantined or revoked host needs a person: it asks as rarely as may be.
-  const bool hopeless =
-      reason == v1::Goodbye::REASON_QUARANTINED || reason == v1::Goodbye::REASON_REVOKED;
+  // Such a host needs a person: it asks as rarely as may be.
+  const bool hopeless = reason == v1::Goodbye::REASON_QUARANTINED ||
+                        reason == v1::Goodbye::REASON_REVOKED || reason == v1::Goodbye::REASON_HOLD;
   const absl::Duration window = hopeless ? options_.reconnect_window_max : Window();
   v1::Goodbye goodbye;
   goodbye.set_reason(reason);

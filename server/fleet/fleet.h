@@ -72,6 +72,9 @@ class Fleet {
   // The store says that the host is revoked: its streams end, and one that was let in just before
   // does not last either.  How many streams.
   virtual std::uint32_t Revoke(HostId host) = 0;
+  // The same of a host that is held, until Approve.
+  virtual std::uint32_t Hold(HostId host) = 0;
+  virtual void Approve(HostId host) = 0;
   // Every second or so: probe deadlines, batched liveness, reads that were put off.
   virtual void Tick() = 0;
   virtual bool IsConnected(HostId host) const = 0;
@@ -92,7 +95,7 @@ struct FleetOptions {
   // For the log: "keep a report" and why not.  `what` is of a fixed set.  As often as it happens.
   std::function<void(const std::string& what, const std::string& why)> on_trouble;
   // For the log: a host was turned away, or what it says is not taken; `word` is of a fixed set:
-  // protocol, quarantined, revoked, streams, full, facts, newer-policy, rate.  As often as it
+  // protocol, quarantined, revoked, hold, streams, full, facts, newer-policy, rate.  As often as it
   // happens, from Tick.
   std::function<void(const std::string& word, const std::string& host, const std::string& detail)>
       on_refused;

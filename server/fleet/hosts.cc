@@ -22,15 +22,16 @@ namespace {
 constexpr absl::string_view kUnknown = "unknown";
 constexpr absl::string_view kQuarantined = "quarantined";
 constexpr absl::string_view kRevoked = "revoked";
+constexpr absl::string_view kHold = "hold";
 
 absl::Status CheckStateWord(const std::string& word) {
   if (word.empty() || word == kUnknown || word == kQuarantined || word == kRevoked ||
-      StatusFromWord(word) != v1::STATUS_UNSPECIFIED) {
+      word == kHold || StatusFromWord(word) != v1::STATUS_UNSPECIFIED) {
     return absl::OkStatus();
   }
   return absl::InvalidArgumentError(
       absl::StrCat("state ", Quote(word),
-                   " is none; accepted are a status (compliant, drifted, ...), unknown, "
+                   " is none; accepted are a status (compliant, drifted, ...), unknown, hold, "
                    "quarantined and revoked"));
 }
 
@@ -51,6 +52,7 @@ const char* StandingWord(PolicyStanding standing) {
 std::string StateWord(const HostRow& host, const std::string& doubt) {
   if (host.revoked) return std::string(kRevoked);
   if (host.quarantined) return std::string(kQuarantined);
+  if (host.hold) return std::string(kHold);
   const bool known = host.state != v1::STATUS_UNSPECIFIED && doubt.empty();
   return std::string(known ? StatusWord(host.state) : kUnknown);
 }
@@ -140,6 +142,7 @@ bool Hosts::IsSilent(const HostRow& host) const {
 std::string Hosts::DoubtOf(const HostRow& host) const {
   if (host.revoked) return "the host was revoked";
   if (host.quarantined) return "two live hosts use this identity";
+  if (host.hold) return "the host is held until an operator approves it";
   if (IsSilent(host)) {
     return absl::StrCat("not heard since ", absl::FormatTime(LastHeard(host), absl::UTCTimeZone()));
   }

@@ -35,7 +35,7 @@ absl::StatusOr<std::vector<HostRow>> HostsInFleet(Store& store);
 // kNotFound, or kAborted naming the ids.
 absl::StatusOr<HostRow> FindHostByText(Store& store, const std::string& text);
 
-// A status word, "unknown", "quarantined" or "revoked"; `doubt` as Hosts::DoubtOf.
+// A status word, "unknown", "hold", "quarantined" or "revoked"; `doubt` as Hosts::DoubtOf.
 std::string StateWord(const HostRow& host, const std::string& doubt);
 // With a doubt, the status is unspecified ("unknown"), and the reason says what it was.
 void Doubt(const std::string& doubt, v1::Finding& finding);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How an operator takes a host out of the fleet for good: one that was stolen,
-// copied or thrown away.  What comes back is a new host, enrolled anew.
+// copied or thrown away; what comes back is a new host, enrolled anew.  And how
+// one that is held is let in.
 #ifndef DUMPWARDEN_SERVER_FLEET_REVOCATION_H_
 #define DUMPWARDEN_SERVER_FLEET_REVOCATION_H_
 
@@ -17,6 +18,12 @@ namespace dumpwarden {
 absl::StatusOr<v1::RevokeHostResponse> RevokeHost(Store& store, Fleet& fleet,
                                                   const v1::RevokeHostRequest& request,
                                                   const Actor& actor);
+
+// In the store first; it is let in when it comes the next time.  kFailedPrecondition when it was
+// revoked.
+absl::StatusOr<v1::ApproveHostResponse> ApproveHost(Store& store, Fleet& fleet,
+                                                    const v1::ApproveHostRequest& request,
+                                                    const Actor& actor);
 
 }  // namespace dumpwarden
 

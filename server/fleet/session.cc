@@ -13,6 +13,7 @@
 #include <string>
 #include <utility>
 
+#include "core/base/status_macros.h"
 #include "dumpwarden/v1/session.grpc.pb.h"
 #include "dumpwarden/v1/session.pb.h"
 #include "proto/grpc_status.h"
@@ -25,6 +26,7 @@ using SharedBytes = std::shared_ptr<const std::string>;
 using Reactor = grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>;
 
 constexpr char kMethod[] = "dumpwarden.v1.AgentSession.Session";
+constexpr char kRenew[] = "dumpwarden.v1.AgentSession.Renew";
 // A host that does not read what it asked for is not read either.
 constexpr std::size_t kMaxWaiting = 64;
 
@@ -181,7 +183,8 @@ class HostStream final : public Reactor, public SessionOut {
 class SessionService final
     : public v1::AgentSession::WithRawCallbackMethod_Session<v1::AgentSession::Service> {
  public:
-  SessionService(Fleet& fleet, Authorizer& authorizer) : fleet_(fleet), authorizer_(authorizer) {}
+  SessionService(Fleet& fleet, Authorizer& authorizer, HostRenewal& renewal)
+      : fleet_(fleet), authorizer_(authorizer), renewal_(renewal) {}
 
   Reactor* Session(grpc::CallbackServerContext* context) override {
     const absl::StatusOr<Caller> caller = authorizer_.Authorize(*context, kMethod);
@@ -192,15 +195,30 @@ class SessionService final
     return std::make_unique<HostStream>(fleet_, *caller, *context).release();
   }
 
+  grpc::Status Renew(grpc::ServerContext* context, const v1::RenewRequest* request,
+                     v1::RenewResponse* response) override {
+    return ToGrpc(AnswerRenewal(*context, *request, *response));
+  }
+
  private:
+  absl::Status AnswerRenewal(const grpc::ServerContext& context, const v1::RenewRequest& request,
+                             v1::RenewResponse& response) {
+    ASSIGN_OR_RETURN(const Caller caller, authorizer_.Authorize(context, kRenew));
+    ASSIGN_OR_RETURN(response, renewal_.Renew(request, {*caller.host, caller.leaf_pem,
+                                                        caller.expires, caller.id, caller.source}));
+    return absl::OkStatus();
+  }
+
   Fleet& fleet_;
   Authorizer& authorizer_;
+  HostRenewal& renewal_;
 };
 
 }  // namespace
 
-std::shared_ptr<grpc::Service> MakeSessionService(Fleet& fleet, Authorizer& authorizer) {
-  return std::make_shared<SessionService>(fleet, authorizer);
+std::shared_ptr<grpc::Service> MakeSessionService(Fleet& fleet, Authorizer& authorizer,
+                                                  HostRenewal& renewal) {
+  return std::make_shared<SessionService>(fleet, authorizer, renewal);
 }
 
 }  // namespace dumpwarden

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The session service: puts gRPC streams of hosts to the fleet.  Everything
-// that is decided is decided there.
+// The session service: puts gRPC streams of hosts to the fleet, and their
+// renewals to HostRenewal.  Everything that is decided is decided there.
 #ifndef DUMPWARDEN_SERVER_FLEET_SESSION_H_
 #define DUMPWARDEN_SERVER_FLEET_SESSION_H_
 
@@ -8,6 +8,7 @@
 
 #include "server/authorize.h"
 #include "server/fleet/fleet.h"
+#include "server/identity/renewal.h"
 
 namespace grpc {
 class Service;
@@ -15,8 +16,9 @@ class Service;
 
 namespace dumpwarden {
 
-// Both must outlive the service.
-std::shared_ptr<grpc::Service> MakeSessionService(Fleet& fleet, Authorizer& authorizer);
+// All must outlive the service.
+std::shared_ptr<grpc::Service> MakeSessionService(Fleet& fleet, Authorizer& authorizer,
+                                                  HostRenewal& renewal);
 
 }  // namespace dumpwarden
 

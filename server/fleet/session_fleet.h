@@ -108,6 +108,8 @@ class SessionFleet final : public Fleet {
   void OnClosed(SessionId id) override;
   std::uint32_t PoliciesChanged() override;
   std::uint32_t Revoke(HostId host) override;
+  std::uint32_t Hold(HostId host) override;
+  void Approve(HostId host) override;
   void Tick() override;
   bool IsConnected(HostId host) const override { return LastHeard(host).has_value(); }
   std::optional<absl::Time> LastHeard(HostId host) const override;
@@ -143,8 +145,10 @@ class SessionFleet final : public Fleet {
   FleetSession* Find(SessionId id);
   FleetSession* FindIn(SessionPhase phase, SessionId id);  // null when it is in another phase
   StoredDigests StoredOf(const FleetSession& session) { return slots_.at(session.host).stored; }
-  const char* WhyRefused(const HostRow& host, const HostSlot& slot,
+  // "" = it is not.
+  std::string WhyRefused(const HostRow& host, const HostSlot& slot,
                          v1::Goodbye::Reason& reason) const;
+  std::uint32_t CloseAll(HostId host, v1::Goodbye::Reason reason, absl::string_view message);
   void Close(FleetSession& session, v1::Goodbye::Reason reason, absl::string_view message);
   void Refuse(absl::string_view word, const std::string& host, absl::string_view detail);
   void Confirm(HostSlot& slot, const std::string& policy_digest);
@@ -184,7 +188,9 @@ class SessionFleet final : public Fleet {
   std::unordered_map<HostId, HostSlot> slots_;
   // Heard, gone (or the store failed), and not yet told to the store: one a host.
   std::map<HostId, HostTouch> departed_;
-  std::unordered_set<HostId> revoked_;  // by this run; the row that a stream brings may be older
+  // By this run; the row that a stream brings may be older.
+  std::unordered_set<HostId> revoked_;
+  std::unordered_set<HostId> held_;
   std::unordered_map<HostId, HostSpending> spending_;  // of the last seconds
   std::vector<TurnedAway> refused_;
 };

@@ -21,7 +21,9 @@ class ServerCredentials;
 
 namespace dumpwarden {
 
-// Clients must show a chain to `root_pem` that is good for a client.  `clock` and `refusals` must
+// Clients must show a chain to `root_pem` that is good for a client.  A host's that expired within
+// kLateRenewal passes too, because here nobody knows yet which call will follow: whoever answers
+// one must ask the Authorizer, who lets it only be renewed.  `clock` and `refusals` must
 // outlive every server made with this; `on_handshake` is called for each, from any thread.
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MutualTls(
     const ServerIdentityFiles& files, const std::string& root_pem, const Clock& clock,

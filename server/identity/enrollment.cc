@@ -49,12 +49,15 @@ absl::StatusOr<absl::Duration> LifeOf(const v1::CreateTokenRequest& request) {
 }
 
 // What makes one token worth more to a thief than another.
-std::string DescribeToken(const std::map<std::string, std::string>& labels, const std::string& name,
-                          absl::Duration life, absl::Time expires) {
+std::string DescribeToken(const TokenRow& token, absl::Duration life) {
+  const auto& labels = token.labels;
+  const std::string& name = token.expected_name;
   return absl::StrCat(
       "labels ", labels.empty() ? "none" : absl::StrJoin(labels, ",", absl::PairFormatter("=")),
       "; for ", name.empty() ? "any host" : absl::StrCat("the host ", Quote(name)), "; good for ",
-      absl::FormatDuration(life), "; expires ", absl::FormatTime(expires, absl::UTCTimeZone()));
+      absl::FormatDuration(life), "; expires ",
+      absl::FormatTime(token.expires, absl::UTCTimeZone()),
+      token.hold ? "; the host is held until it is approved" : "");
 }
 
 // "[fe80::1%eth0]", as a library writes it or percent-encoded as in a URI.
@@ -117,33 +120,64 @@ void FailureLimit::Forget() {
   }
 }
 
-absl::StatusOr<v1::CreateTokenResponse> HostEnrollment::CreateToken(
+absl::StatusOr<HostEnrollment::NewToken> HostEnrollment::MakeToken(
     const v1::CreateTokenRequest& request, const std::string& actor, const std::string& source) {
-  const std::map<std::string, std::string> labels(request.labels().begin(), request.labels().end());
-  RETURN_IF_ERROR(CheckLabels(labels));
+  NewToken made;
+  TokenRow& row = made.row;
+  row.labels = {request.labels().begin(), request.labels().end()};
+  RETURN_IF_ERROR(CheckLabels(row.labels));
   if (!request.expected_name().empty()) RETURN_IF_ERROR(CheckHostName(request.expected_name()));
   ASSIGN_OR_RETURN(const absl::Duration life, LifeOf(request));
   EnrollmentToken token;
-  token.id = absl::BytesToHexString(random_.Bytes(16));
+  token.id = row.id = absl::BytesToHexString(random_.Bytes(16));
   token.secret = absl::BytesToHexString(random_.Bytes(32));
   token.root_pin = authority_.root_pin();
   // Whole seconds: that is what the token's text can say.
-  token.expires = absl::FromUnixSeconds(absl::ToUnixSeconds(clock_.Now() + life));
-  v1::CreateTokenResponse response;
-  response.mutable_expires()->set_seconds(absl::ToUnixSeconds(token.expires));
+  token.expires = row.expires = absl::FromUnixSeconds(absl::ToUnixSeconds(clock_.Now() + life));
+  row.secret_digest = Sha256(token.secret);
+  row.expected_name = request.expected_name();
+  row.hold = request.hold();
+  made.audit = {.actor = actor,
+                .source = source,
+                .action = "token.create",
+                .object = row.id,
+                .detail = DescribeToken(row, life),
+                .before = "",
+                .after = ""};
+  made.response.mutable_expires()->set_seconds(absl::ToUnixSeconds(token.expires));
+  made.text = FormatToken(token);
+  return made;
+}
+
+absl::StatusOr<v1::CreateTokenResponse> HostEnrollment::CreateToken(
+    const v1::CreateTokenRequest& request, const std::string& actor, const std::string& source) {
+  v1::CreateTokensRequest one;
+  *one.add_tokens() = request;
+  one.set_dry_run(request.dry_run());
+  ASSIGN_OR_RETURN(const v1::CreateTokensResponse made, CreateTokens(one, actor, source));
+  return made.tokens(0);
+}
+
+absl::StatusOr<v1::CreateTokensResponse> HostEnrollment::CreateTokens(
+    const v1::CreateTokensRequest& request, const std::string& actor, const std::string& source) {
+  if (request.tokens().empty() || request.tokens_size() > kMaxTokensAtOnce) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "1 to ", kMaxTokensAtOnce, " tokens are made at a time, not ", request.tokens_size()));
+  }
+  v1::CreateTokensResponse response;
+  std::vector<std::pair<TokenRow, Audit>> rows;
+  for (const v1::CreateTokenRequest& wish : request.tokens()) {
+    ASSIGN_OR_RETURN(NewToken made, MakeToken(wish, actor, source));
+    if (!request.dry_run()) {
+      made.response.set_token(made.text);
+      made.response.set_id(made.row.id);
+    }
+    *response.add_tokens() = std::move(made.response);
+    rows.emplace_back(std::move(made.row), std::move(made.audit));
+  }
   if (request.dry_run()) return response;
-  RETURN_IF_ERROR(store_.CreateToken(
-      {token.id, Sha256(token.secret), labels, request.expected_name(), token.expires},
-      {.actor = actor,
-       .source = source,
-       .action = "token.create",
-       .object = token.id,
-       .detail = DescribeToken(labels, request.expected_name(), life, token.expires),
-       .before = "",
-       .after = ""}));
+  RETURN_IF_ERROR(store_.CreateTokens(rows));
   FAILPOINT("server.token-made");
-  response.set_token(FormatToken(token));
-  response.set_id(token.id);
   return response;
 }
 
@@ -183,6 +217,12 @@ absl::Status HostEnrollment::RefuseToken(const absl::Status& why, const std::str
   return absl::PermissionDeniedError(holder ? why.message() : kRefusal);
 }
 
+absl::Status HostEnrollment::Refuse(const char* reason, const std::string& peer,
+                                    const absl::Status& why) {
+  if (on_refused_ != nullptr) on_refused_(reason, peer, why);
+  return why;
+}
+
 absl::StatusOr<HostRow> HostEnrollment::UseToken(const v1::EnrollRequest& request,
                                                  const EnrollmentToken& token,
                                                  const std::string& host_key,
@@ -209,15 +249,18 @@ absl::StatusOr<v1::EnrollResponse> HostEnrollment::Enroll(const v1::EnrollReques
                                                           const std::string& peer,
                                                           const std::string& server) {
   if (failures_.IsOver(AddressOfPeer(peer))) {
-    return absl::ResourceExhaustedError("too many failures from this address; wait a minute");
+    return Refuse(
+        "too-many", peer,
+        absl::ResourceExhaustedError("too many failures from this address; wait a minute"));
   }
-  RETURN_IF_ERROR(CheckHostName(request.host_name()));
+  const absl::Status named = CheckHostName(request.host_name());
+  if (!named.ok()) return Refuse("host-name", peer, named);
   const absl::StatusOr<EnrollmentToken> token = ParseToken(request.token());
-  if (!token.ok()) return RefuseToken(token.status(), "", peer);
+  if (!token.ok()) return RefuseToken(Refuse("token", peer, token.status()), "", peer);
   absl::StatusOr<Keys> keys = CheckKeys(request);
   if (!keys.ok()) {
     failures_.Count(AddressOfPeer(peer));
-    return keys.status();
+    return Refuse("keys", peer, keys.status());
   }
   absl::StatusOr<HostRow> host = UseToken(request, *token, keys->host_der, peer);
   if (absl::IsPermissionDenied(host.status())) {
@@ -226,13 +269,15 @@ absl::StatusOr<v1::EnrollResponse> HostEnrollment::Enroll(const v1::EnrollReques
   RETURN_IF_ERROR(host.status());
   FAILPOINT("server.token-used");
   ASSIGN_OR_RETURN(const Issued issued, authority_.IssueHost(*keys->tls, host->uuid, clock_.Now()));
-  log_.Info("host enrolled", {{"host", host->uuid}, {"name", host->name}, {"peer", peer}});
+  log_.Info(host->hold ? "host enrolled, and held until it is approved" : "host enrolled",
+            {{"host", host->uuid}, {"name", host->name}, {"peer", peer}});
   v1::EnrollResponse response;
   response.set_host_id(host->uuid);
   for (const std::string& der : issued.chain) response.add_chain(der);
   response.set_root(authority_.root_der());
   response.set_trust_domain(authority_.trust_domain());
   response.set_server(server);
+  response.set_hold(host->hold);
   for (const auto& [key, value] : host->labels) (*response.mutable_labels())[key] = value;
   return response;
 }

@@ -4,6 +4,7 @@
 #ifndef DUMPWARDEN_SERVER_IDENTITY_SERVER_IDENTITY_H_
 #define DUMPWARDEN_SERVER_IDENTITY_SERVER_IDENTITY_H_
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -23,12 +24,21 @@ struct ServerIdentityFiles {
 absl::Status MakeServerIdentity(Vfs& vfs, Authority& authority, const ServerIdentityFiles& files,
                                 const std::vector<std::string>& names, absl::Time now);
 
+// For the audit log.  Digests are SHA-256 of a leaf's DER.
+struct Renewal {
+  std::string before;
+  std::string after;
+  std::string detail;
+};
+using RecordRenewal = std::function<absl::Status(const Renewal&)>;
+
 // Checks both; issues the certificate anew (same key) when it lives less than a quarter of its life
-// any more, or does not hold one of `names`.  When the one on disk then expires.
+// any more, or does not hold one of `names`; it takes the old one's place only once `record` has
+// said so.  When the one on disk then expires.
 absl::StatusOr<absl::Time> RefreshServerIdentity(Vfs& vfs, Authority& authority,
                                                  const ServerIdentityFiles& files,
                                                  const std::vector<std::string>& names,
-                                                 absl::Time now);
+                                                 absl::Time now, const RecordRenewal& record);
 
 }  // namespace dumpwarden
 

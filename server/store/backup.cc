@@ -69,7 +69,8 @@ absl::Status BackUpStore(const std::string& from, const std::string& to) {
                                           "older backups: ", copied.message()));
 }
 
-absl::Status BeginAfterRestore(const std::string& path, absl::Time now, const std::string& from) {
+absl::Status BeginAfterRestore(const std::string& path, absl::Time now, const std::string& from,
+                               const std::string& digest) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Database> db,
                    Database::Open(path, Database::Durability::kFull));
   RETURN_IF_ERROR(db->CheckIntegrity());
@@ -83,7 +84,7 @@ absl::Status BeginAfterRestore(const std::string& path, absl::Time now, const st
                       .object = from,
                       .detail = absl::StrCat("open tokens and login codes closed: ", closed),
                       .before = "",
-                      .after = ""};
+                      .after = digest};
     return InsertAudit(*db, audit, now).status();
   });
 }

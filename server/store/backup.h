@@ -18,8 +18,10 @@ absl::Status BackUpStore(const std::string& from, const std::string& to);
 
 // Once, before a restored store is served: checks it, brings it to the newest schema, and makes
 // sure that nothing is given out twice that its earlier life may have given out after the backup:
-// tokens (open ones are closed), cursors, policy versions (VersionFloor).  Leaves an audit row.
-absl::Status BeginAfterRestore(const std::string& path, absl::Time now, const std::string& from);
+// tokens (open ones are closed), cursors, policy versions (VersionFloor).  Leaves an audit row,
+// which says of which backup: its name and the digest of its list of files.
+absl::Status BeginAfterRestore(const std::string& path, absl::Time now, const std::string& from,
+                               const std::string& digest = "");
 
 // The highest version of a policy that may have been given out, when `newest` (0 = none) is the
 // newest known, made at `made`.

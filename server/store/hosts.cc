@@ -4,9 +4,9 @@
 #include <map>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/digest.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
-#include "server/store/secrets.h"
 
 namespace dumpwarden {
 namespace {
@@ -14,7 +14,7 @@ namespace {
 constexpr absl::string_view kSelectHosts =
     "SELECT h.host_id, h.uuid, h.name, h.host_key, h.enrolled, h.revoked, h.quarantined, "
     "h.agent_version, s.last_seen, s.epoch, s.sequence, s.state_digest, s.facts_digest, "
-    "s.policy_digest, s.state FROM host h JOIN host_state s USING (host_id)";
+    "s.policy_digest, s.state, h.hold FROM host h JOIN host_state s USING (host_id)";
 
 HostRow HostOf(const Statement& row) {
   HostRow host;
@@ -33,6 +33,7 @@ HostRow HostOf(const Statement& row) {
   host.facts_digest = row.Blob(12);
   host.policy_digest = row.Blob(13);
   host.state = static_cast<v1::Status>(row.Int(14));
+  host.hold = row.Int(15) != 0;
   return host;
 }
 
@@ -45,32 +46,12 @@ absl::StatusOr<std::map<std::string, std::string>> LabelsOf(Statement select) {
   }
 }
 
-absl::Status RequireChange(Database& db, HostId host) {
-  if (db.Changes() == 1) return absl::OkStatus();
+absl::Status NoSuchHost(HostId host) {
   return absl::NotFoundError(absl::StrCat("there is no host with the number ", host));
 }
 
-absl::Status Refused(absl::string_view why) { return RefusedSecret("enrolment", why); }
-
-absl::Status RefusedToHolder(absl::string_view why) {
-  return dumpwarden::RefusedToHolder("enrolment", why);
-}
-
-absl::Status InsertHostRow(Database& db, const HostRow& host, absl::Time now) {
-  ASSIGN_OR_RETURN(Statement insert,
-                   db.Prepare("INSERT INTO host (uuid, name, host_key, enrolled, agent_version) "
-                              "VALUES (?, ?, ?, ?, ?)"));
-  insert.Bind(1, host.uuid)
-      .Bind(2, host.name)
-      .BindBlob(3, host.host_key)
-      .Bind(4, absl::ToUnixMicros(now))
-      .Bind(5, host.agent_version);
-  return insert.Run();
-}
-
-absl::Status RunWith(Database& db, absl::string_view sql, HostId host, const std::string& token) {
-  ASSIGN_OR_RETURN(Statement statement, db.Prepare(sql));
-  return statement.Bind(1, host).Bind(2, token).Run();
+absl::Status RequireChange(Database& db, HostId host) {
+  return db.Changes() == 1 ? absl::OkStatus() : NoSuchHost(host);
 }
 
 }  // namespace
@@ -107,6 +88,28 @@ absl::StatusOr<HostRow> SelectHost(Database& db, const std::string& uuid) {
   labels.Bind(1, host.id);
   ASSIGN_OR_RETURN(host.labels, LabelsOf(std::move(labels)));
   return host;
+}
+
+std::string HostDigest(const HostRow& host) {
+  const char* state = host.revoked       ? "revoked"
+                      : host.quarantined ? "quarantined"
+                      : host.hold        ? "held"
+                                         : "enrolled";
+  return Sha256(absl::StrCat(host.uuid, "\n", Sha256Hex(host.host_key), "\n", state, "\n"));
+}
+
+absl::StatusOr<std::string> SelectHostDigest(Database& db, HostId host) {
+  ASSIGN_OR_RETURN(Statement select, db.Prepare("SELECT uuid, host_key, revoked, quarantined, hold "
+                                                "FROM host WHERE host_id = ?"));
+  ASSIGN_OR_RETURN(const bool found, select.Bind(1, host).Step());
+  if (!found) return NoSuchHost(host);
+  HostRow row;
+  row.uuid = select.Text(0);
+  row.host_key = select.Blob(1);
+  row.revoked = select.Int(2) != 0;
+  row.quarantined = select.Int(3) != 0;
+  row.hold = select.Int(4) != 0;
+  return HostDigest(row);
 }
 
 absl::Status UpdateLastSeen(Database& db, const std::vector<HostTouch>& seen) {
@@ -150,73 +153,35 @@ absl::Status UpdateVersion(Database& db, HostId host, const std::string& agent_v
   return RequireChange(db, host);
 }
 
-absl::Status InsertToken(Database& db, const TokenRow& token) {
-  ASSIGN_OR_RETURN(Statement insert,
-                   db.Prepare("INSERT INTO token (token_id, secret_digest, expected_name, expires) "
-                              "VALUES (?, ?, ?, ?)"));
-  insert.Bind(1, token.id)
-      .BindBlob(2, token.secret_digest)
-      .Bind(3, token.expected_name)
-      .Bind(4, absl::ToUnixMicros(token.expires));
-  RETURN_IF_ERROR(insert.Run());
-  ASSIGN_OR_RETURN(Statement label,
-                   db.Prepare("INSERT INTO token_label (token_id, key, value) VALUES (?, ?, ?)"));
-  for (const auto& [key, value] : token.labels) {
-    RETURN_IF_ERROR(label.Bind(1, token.id).Bind(2, key).Bind(3, value).Run());
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<std::optional<absl::Time>> SelectNewestExpiry(Database& db, absl::Time now) {
+absl::Status CheckRenewable(Database& db, HostId host) {
   ASSIGN_OR_RETURN(Statement select,
-                   db.Prepare("SELECT MAX(expires) FROM ("
-                              "SELECT expires FROM token WHERE used IS NULL AND expires > ?1 "
-                              "UNION ALL "
-                              "SELECT expires FROM login_code WHERE used IS NULL AND "
-                              "expires > ?1)"));
-  ASSIGN_OR_RETURN(const bool row, select.Bind(1, absl::ToUnixMicros(now)).Step());
-  if (!row || select.IsNull(0)) return std::optional<absl::Time>();
-  return std::make_optional(absl::FromUnixMicros(select.Int(0)));
+                   db.Prepare("SELECT revoked, quarantined FROM host WHERE host_id = ?"));
+  ASSIGN_OR_RETURN(const bool found, select.Bind(1, host).Step());
+  if (!found) return absl::NotFoundError(absl::StrCat("there is no host with the number ", host));
+  if (select.Int(0) != 0) {
+    return absl::PermissionDeniedError("this host was revoked; enrol it anew");
+  }
+  if (select.Int(1) == 0) return absl::OkStatus();
+  return absl::PermissionDeniedError(
+      "two live hosts use this identity, so it is quarantined; enrol each of them anew");
 }
 
-absl::Status CheckToken(Database& db, const TokenClaim& claim) {
+absl::Status UpdateHold(Database& db, HostId host, bool hold) {
+  ASSIGN_OR_RETURN(Statement update, db.Prepare("UPDATE host SET hold = ?2 WHERE host_id = ?1"));
+  RETURN_IF_ERROR(update.Bind(1, host).Bind(2, hold ? 1 : 0).Run());
+  return RequireChange(db, host);
+}
+
+absl::StatusOr<bool> UpdateApproved(Database& db, HostId host) {
   ASSIGN_OR_RETURN(Statement select,
-                   db.Prepare("SELECT secret_digest, used, expires, expected_name "
-                              "FROM token WHERE token_id = ?"));
-  ASSIGN_OR_RETURN(const bool found, select.Bind(1, claim.token_id).Step());
-  if (!found) return Refused("there is no such token");
-  if (!SameSecret(select.Blob(0), claim.secret_digest)) return Refused("wrong secret");
-  if (!select.IsNull(1)) {
-    return RefusedToHolder(
-        absl::StrCat("the token was used at ",
-                     absl::FormatTime(absl::FromUnixMicros(select.Int(1)), absl::UTCTimeZone())));
+                   db.Prepare("SELECT revoked, hold FROM host WHERE host_id = ?"));
+  ASSIGN_OR_RETURN(const bool found, select.Bind(1, host).Step());
+  if (found && select.Int(0) != 0) {
+    return absl::FailedPreconditionError("this host was revoked, for good; enrol it anew");
   }
-  const absl::Time expires = absl::FromUnixMicros(select.Int(2));
-  if (expires <= claim.now) {
-    return RefusedToHolder(
-        absl::StrCat("the token expired at ", absl::FormatTime(expires, absl::UTCTimeZone())));
-  }
-  const std::string expected = select.Text(3);
-  if (expected.empty() || EqualsIgnoreCase(expected, claim.host.name)) return absl::OkStatus();
-  return RefusedToHolder(absl::StrCat("the token is for the host ", Quote(expected), ", not for ",
-                                      Quote(claim.host.name)));
-}
-
-absl::StatusOr<HostRow> InsertHost(Database& db, const TokenClaim& claim) {
-  RETURN_IF_ERROR(InsertHostRow(db, claim.host, claim.now));
-  const HostId id = db.LastInsertId();
-  RETURN_IF_ERROR(RunWith(db,
-                          "INSERT INTO host_label (host_id, key, value) "
-                          "SELECT ?1, key, value FROM token_label WHERE token_id = ?2",
-                          id, claim.token_id));
-  ASSIGN_OR_RETURN(Statement state, db.Prepare("INSERT INTO host_state (host_id) VALUES (?)"));
-  RETURN_IF_ERROR(state.Bind(1, id).Run());
-  ASSIGN_OR_RETURN(Statement burn, db.Prepare("UPDATE token SET used = ?3, used_by = ?1 "
-                                              "WHERE token_id = ?2 AND used IS NULL"));
-  RETURN_IF_ERROR(
-      burn.Bind(1, id).Bind(2, claim.token_id).Bind(3, absl::ToUnixMicros(claim.now)).Run());
-  if (db.Changes() != 1) return RefusedToHolder("the token was used meanwhile");
-  return SelectHost(db, claim.host.uuid);
+  if (found && select.Int(1) == 0) return false;
+  RETURN_IF_ERROR(UpdateHold(db, host, false));
+  return true;
 }
 
 }  // namespace dumpwarden

@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/reconcile/status.h"
-#include "server/store/drift_retention.h"
+#include "server/store/drift_events.h"
 #include "server/store/times.h"
 
 namespace dumpwarden {
@@ -170,115 +170,6 @@ absl::Status KeepRest(Database& db, const ReportCommit& commit) {
   return put.Bind(1, commit.host).BindBlob(2, rest.SerializeAsString()).Run();
 }
 
-// Of a host whose state was restored: it gave the number anew.
-absl::Status OtherEvent(const ReportCommit& commit, const v1::DriftEvent& event) {
-  return absl::AbortedError(
-      absl::StrCat("event ", event.sequence(), " of host ", commit.host,
-                   " was kept with other content: the host's state went back; a full report of a "
-                   "new epoch is expected"));
-}
-
-absl::StatusOr<bool> IsTaken(Database& db, const ReportCommit& commit,
-                             const v1::DriftEvent& event) {
-  ASSIGN_OR_RETURN(Statement select, db.Prepare("SELECT 1 FROM drift_event WHERE host_id = ? AND "
-                                                "epoch = ? AND sequence = ?"));
-  select.Bind(1, commit.host).BindBlob(2, commit.epoch);
-  return select.Bind(3, static_cast<std::int64_t>(event.sequence())).Step();
-}
-
-// Writes nothing when the very event is kept already, in this epoch or, because a host that begins
-// an epoch tells again what it does not know to be kept, in an earlier one.  A drift that is over
-// there, and open on the host (?15), drifts anew.
-constexpr absl::string_view kInsertEvent =
-    "INSERT INTO drift_event (host_id, epoch, sequence, kind, setting, mode, old_value, new_value, "
-    "desired, policy, host_time, server_time, drift_sequence, count) "
-    "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14 "
-    "WHERE NOT EXISTS (SELECT 1 FROM drift_event s WHERE host_id = ?1 AND sequence = ?3 AND "
-    "kind = ?4 AND setting = ?5 AND mode = ?6 AND old_value = ?7 AND new_value = ?8 AND "
-    "desired = ?9 AND policy = ?10 AND host_time = ?11 AND drift_sequence = ?13 AND count = ?14 "
-    "AND (?15 = 0 OR s.epoch = ?2 OR NOT EXISTS (SELECT 1 FROM drift_event x WHERE "
-    "x.host_id = s.host_id AND x.drift_sequence = s.sequence AND x.kind IN (2, 3) AND ";
-constexpr absl::string_view kOfThisStart = " = s.event_id)))";
-
-absl::Status KeepEvents(Database& db, const ReportCommit& commit) {
-  ASSIGN_OR_RETURN(Statement insert,
-                   db.Prepare(absl::StrCat(kInsertEvent, kStartOfEnd, kOfThisStart)));
-  for (const v1::DriftEvent& event : commit.report.events()) {
-    const bool open = event.still_open() && event.kind() == v1::DriftEvent::KIND_DRIFTED;
-    ASSIGN_OR_RETURN(const bool gone, WasLetGo(db, commit.host, event));
-    if (gone && !open) continue;  // it had ended
-    insert.Bind(1, commit.host)
-        .BindBlob(2, commit.epoch)
-        .Bind(3, static_cast<std::int64_t>(event.sequence()))
-        .Bind(4, event.kind())
-        .Bind(5, event.setting())
-        .Bind(6, event.mode())
-        .Bind(7, event.old_value())
-        .Bind(8, event.new_value())
-        .Bind(9, event.desired())
-        .Bind(10, event.policy())
-        .Bind(11, MicrosOf(event.at()))
-        .Bind(12, absl::ToUnixMicros(commit.received))
-        .Bind(13, static_cast<std::int64_t>(event.drift_sequence()))
-        .Bind(14, static_cast<std::int64_t>(event.count()))
-        .Bind(15, std::int64_t{open});
-    const absl::Status kept = insert.Run();
-    if (kept.ok()) continue;
-    if (!absl::IsFailedPrecondition(kept)) return kept;
-    // The schema's trigger refused it, before UNIQUE could.
-    ASSIGN_OR_RETURN(const bool taken, IsTaken(db, commit, event));
-    return taken ? OtherEvent(commit, event) : kept;
-  }
-  return absl::OkStatus();
-}
-
-// What began in other epochs, is open, and is not known to the state of this one: the
-// setting agrees or is not managed (finding), or the new epoch has a drift of its own for it.
-// Nobody else would ever end these.  The numbers of such ends are negative: no host gives them.
-constexpr absl::string_view kEndUnknown =
-    "INSERT INTO drift_event (host_id, epoch, sequence, kind, setting, mode, old_value, "
-    "new_value, desired, policy, host_time, server_time, drift_sequence, count) "
-    "SELECT s.host_id, s.epoch, -s.sequence, 3, s.setting, s.mode, s.new_value, '', s.desired, "
-    "s.policy, ?3, ?4, s.sequence, 0 FROM drift_event s "
-    "WHERE s.host_id = ?1 AND s.kind IN (1, 4) AND s.kind = 1 AND s.epoch <> ?2 AND "
-    "NOT EXISTS (SELECT 1 FROM drift_event y WHERE y.host_id = s.host_id AND y.epoch = s.epoch AND "
-    "y.sequence = -s.sequence) AND NOT EXISTS (SELECT 1 FROM drift_event x WHERE x.host_id = "
-    "s.host_id AND "
-    "x.drift_sequence = s.sequence AND x.kind IN (2, 3) AND ";
-// compliant, corrected, not-applicable, pending-reboot: what ends a drift on the host too.
-constexpr absl::string_view kNotKnown =
-    " = s.event_id) AND (NOT EXISTS (SELECT 1 FROM finding f WHERE f.host_id = s.host_id AND "
-    "f.mode = s.mode AND f.setting = s.setting AND f.status NOT IN (1, 2, 3, 6)) OR "
-    "EXISTS (SELECT 1 FROM drift_event n WHERE n.host_id = s.host_id AND n.epoch = ?2 AND "
-    "n.kind = 1 AND n.setting = s.setting AND n.mode = s.mode))";
-
-constexpr absl::string_view kNoteOldDrifts =
-    "UPDATE host_state SET old_drifts = EXISTS (SELECT 1 FROM drift_event s "
-    "WHERE s.host_id = ?1 AND s.kind IN (1, 4) AND s.kind = 1 AND s.epoch <> ?2 AND "
-    "NOT EXISTS (SELECT 1 FROM drift_event x WHERE x.host_id = s.host_id AND "
-    "x.drift_sequence = s.sequence AND x.kind IN (2, 3) AND ";
-
-// Looks through all drifts of the host, so it is asked for only while one of an earlier epoch may
-// be open; and not while the end of one may be on its way.
-absl::Status EndUnknownDrifts(Database& db, const ReportCommit& commit, Order order) {
-  ASSIGN_OR_RETURN(const std::int64_t old,
-                   Count(db, "SELECT old_drifts FROM host_state WHERE host_id = ?", commit.host));
-  if (order != Order::kNewEpoch && old == 0) return absl::OkStatus();
-  if (!commit.report.more_events()) {
-    ASSIGN_OR_RETURN(Statement insert,
-                     db.Prepare(absl::StrCat(kEndUnknown, kStartOfEnd, kNotKnown)));
-    insert.Bind(1, commit.host)
-        .BindBlob(2, commit.epoch)
-        .Bind(3, MicrosOf(commit.report.at()))
-        .Bind(4, absl::ToUnixMicros(commit.received));
-    RETURN_IF_ERROR(insert.Run());
-  }
-  ASSIGN_OR_RETURN(Statement note, db.Prepare(absl::StrCat(kNoteOldDrifts, kStartOfEnd,
-                                                           " = s.event_id)) "
-                                                           "WHERE host_id = ?1")));
-  return note.Bind(1, commit.host).BindBlob(2, commit.epoch).Run();
-}
-
 absl::Status KeepHostState(Database& db, const ReportCommit& commit) {
   ASSIGN_OR_RETURN(Statement update,
                    db.Prepare("UPDATE host_state SET epoch = ?2, sequence = ?3, state_digest = ?4, "
@@ -303,7 +194,7 @@ absl::Status KeepReport(Database& db, const ReportCommit& commit) {
   RETURN_IF_ERROR(KeepCells(db, commit, whole));
   RETURN_IF_ERROR(KeepRest(db, commit));
   RETURN_IF_ERROR(KeepEvents(db, commit));
-  RETURN_IF_ERROR(EndUnknownDrifts(db, commit, order));
+  RETURN_IF_ERROR(EndUnknownDrifts(db, commit, order == Order::kNewEpoch));
   return KeepHostState(db, commit);
 }
 

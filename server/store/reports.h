@@ -15,13 +15,15 @@
 namespace dumpwarden {
 
 // SQL for the event_id of the drift that the end `x` ends: the one of its number in its own epoch.
-// Only a host whose state was restored ends what began in another epoch: the newest of that number.
+// Only a host whose state was restored ends what began in another epoch: of the drifts of that
+// number the newest that went to the value which the end speaks of.
 inline constexpr absl::string_view kStartOfEnd =
     "COALESCE((SELECT y.event_id FROM drift_event y WHERE y.host_id = x.host_id AND "
     "y.epoch = x.epoch AND y.sequence = x.drift_sequence AND y.kind IN (1, 4)), "
-    "(SELECT MAX(y.event_id) FROM drift_event y WHERE y.host_id = x.host_id AND "
+    "(SELECT y.event_id FROM drift_event y WHERE y.host_id = x.host_id AND "
     "y.sequence = x.drift_sequence AND y.setting = x.setting AND y.mode = x.mode AND "
-    "y.kind = 1 AND y.event_id < x.event_id))";
+    "y.kind = 1 AND y.event_id < x.event_id "
+    "ORDER BY y.new_value = x.old_value DESC, y.event_id DESC LIMIT 1))";
 
 // kAborted when the report is not the next of its epoch; a repeat changes nothing.
 absl::Status KeepReport(Database& db, const ReportCommit& commit);

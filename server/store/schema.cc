@@ -272,10 +272,18 @@ WHERE EXISTS (SELECT 1 FROM audit);
 INSERT INTO person_role SELECT person_id, 'admin' FROM person;
 )sql";
 
+// A host that is held waits for an operator: it enrolled with a token that says so, or asked for
+// another certificate when its own had expired.
+constexpr absl::string_view kHolds = R"sql(
+ALTER TABLE host ADD COLUMN hold INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE token ADD COLUMN hold INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE token ADD COLUMN revoked INTEGER;  -- when; null = not
+)sql";
+
 }  // namespace
 
 std::vector<absl::string_view> Migrations() {
-  return {kFirst, kAcrossEpochs, kOpenTokens, kRestores, kRetention, kPeople};
+  return {kFirst, kAcrossEpochs, kOpenTokens, kRestores, kRetention, kPeople, kHolds};
 }
 
 }  // namespace dumpwarden

@@ -18,6 +18,7 @@
 #include "server/store/reports.h"
 #include "server/store/retention.h"
 #include "server/store/schema.h"
+#include "server/store/tokens.h"
 
 namespace dumpwarden {
 namespace {
@@ -77,8 +78,22 @@ class SqliteStore : public Store {
     return sequence;
   }
 
-  absl::Status CreateToken(const TokenRow& token, const Audit& audit) override {
-    return CommitAudited(audit, [&](Database& db) { return InsertToken(db, token); });
+  absl::Status CreateTokens(const std::vector<std::pair<TokenRow, Audit>>& tokens) override {
+    return writer_.Commit([&](Database& db) -> absl::Status {
+      for (const auto& [token, audit] : tokens) {
+        RETURN_IF_ERROR(InsertToken(db, token));
+        Audit row = audit;
+        row.after = token.secret_digest;
+        RETURN_IF_ERROR(InsertAudit(db, row, clock_.Now()).status());
+      }
+      return absl::OkStatus();
+    });
+  }
+
+  absl::StatusOr<bool> RevokeToken(const std::string& id, absl::Time now,
+                                   const Audit& audit) override {
+    return CommitWhenChanged(audit,
+                             [&](Database& db, Audit&) { return UpdateTokenRevoked(db, id, now); });
   }
 
   absl::StatusOr<HostRow> EnrollHost(const std::string& token_id, const std::string& secret_digest,
@@ -97,7 +112,9 @@ class SqliteStore : public Store {
       }
       RETURN_IF_ERROR(checked);
       ASSIGN_OR_RETURN(enrolled, InsertHost(db, claim));
-      return InsertAudit(db, audit, clock_.Now()).status();
+      Audit row = audit;
+      row.after = HostDigest(*enrolled);
+      return InsertAudit(db, row, clock_.Now()).status();
     }));
     return enrolled;
   }
@@ -107,11 +124,16 @@ class SqliteStore : public Store {
   }
 
   absl::Status QuarantineHost(HostId host, const Audit& audit) override {
-    return CommitAudited(audit, [&](Database& db) { return UpdateQuarantined(db, host); });
+    return CommitHostChange(host, audit,
+                            [&](Database& db) -> absl::StatusOr<bool> {
+                              RETURN_IF_ERROR(UpdateQuarantined(db, host));
+                              return true;
+                            })
+        .status();
   }
 
   absl::StatusOr<bool> RevokeHost(HostId host, const Audit& audit) override {
-    return CommitWhenChanged(audit, [&](Database& db, Audit&) { return UpdateRevoked(db, host); });
+    return CommitHostChange(host, audit, [&](Database& db) { return UpdateRevoked(db, host); });
   }
 
   absl::Status AddPerson(const PersonRow& person, const std::optional<LoginCodeRow>& code,
@@ -152,6 +174,20 @@ class SqliteStore : public Store {
     return CommitWhenChanged(
         audit, [&](Database& db, Audit&) { return UpdatePersonRevoked(db, name, now, trial); },
         trial);
+  }
+
+  absl::Status RenewHost(HostId host, bool hold, const Audit& audit) override {
+    return CommitHostChange(host, audit,
+                            [&](Database& db) -> absl::StatusOr<bool> {
+                              RETURN_IF_ERROR(CheckRenewable(db, host));
+                              if (hold) RETURN_IF_ERROR(UpdateHold(db, host, true));
+                              return true;
+                            })
+        .status();
+  }
+
+  absl::StatusOr<bool> ApproveHost(HostId host, const Audit& audit) override {
+    return CommitHostChange(host, audit, [&](Database& db) { return UpdateApproved(db, host); });
   }
 
   absl::Status SetHostVersion(HostId host, const std::string& agent_version) override {
@@ -218,6 +254,9 @@ class SqliteStore : public Store {
   absl::StatusOr<PersonRow> FindPerson(const std::string& name) override {
     return readers_.Run([&](Database& db) { return SelectPerson(db, name); });
   }
+  absl::StatusOr<std::vector<TokenRecord>> ListTokens() override {
+    return readers_.Run(&SelectTokens);
+  }
   absl::StatusOr<HostState> ReadState(HostId host) override {
     return readers_.Run([&](Database& db) { return SelectState(db, host); });
   }
@@ -262,6 +301,18 @@ class SqliteStore : public Store {
       return InsertAudit(db, row, clock_.Now()).status();
     }));
     return changed;
+  }
+
+  // With the digests of the host before and after.
+  absl::StatusOr<bool> CommitHostChange(
+      HostId host, const Audit& audit,
+      const std::function<absl::StatusOr<bool>(Database&)>& change) {
+    return CommitWhenChanged(audit, [&](Database& db, Audit& row) -> absl::StatusOr<bool> {
+      ASSIGN_OR_RETURN(row.before, SelectHostDigest(db, host));
+      ASSIGN_OR_RETURN(const bool changed, change(db));
+      ASSIGN_OR_RETURN(row.after, SelectHostDigest(db, host));
+      return changed;
+    });
   }
 
   absl::Status RecordRefusal(Database& db, Audit audit, const absl::Status& why) {

@@ -35,6 +35,7 @@ struct HostRow {
   absl::Time last_seen;  // infinite past = never
   bool revoked = false;
   bool quarantined = false;
+  bool hold = false;  // until an operator approves it
   std::string agent_version;
   std::string epoch;
   std::uint64_t sequence = 0;  // last report
@@ -43,6 +44,10 @@ struct HostRow {
   std::string policy_digest;                  // of the set that the findings speak of
   v1::Status state = v1::STATUS_UNSPECIFIED;  // worst finding; unspecified = never reported
 };
+
+// What the audit log says that a host was, before and after a change: SHA-256 over lines with its
+// uuid, the SHA-256 of its host key in hex, and enrolled, quarantined or revoked.
+std::string HostDigest(const HostRow& host);
 
 struct PolicyRow {
   std::string name;
@@ -63,6 +68,15 @@ struct TokenRow {
   std::map<std::string, std::string> labels;
   std::string expected_name;
   absl::Time expires;
+  bool hold = false;  // as the host that it makes
+};
+
+// A token, and what became of it.
+struct TokenRecord {
+  TokenRow token;  // without the digest
+  std::optional<absl::Time> used;
+  std::string used_by;  // uuid
+  std::optional<absl::Time> revoked;
 };
 
 // The role that gives the others: somebody always has it.
@@ -207,13 +221,22 @@ class Store {
   // --- Liveness class: batched by the caller.
   virtual absl::Status TouchHosts(const std::vector<HostTouch>& seen) = 0;
 
-  // --- Audit class: committed before the call returns.
+  // --- Audit class: committed before the call returns.  The digests of a host and of a new token
+  // are filled in.
   virtual absl::StatusOr<std::uint64_t> RecordAudit(const Audit& audit) = 0;
-  virtual absl::Status CreateToken(const TokenRow& token, const Audit& audit) = 0;
+  // All or none; each leaves an audit row of its own.
+  virtual absl::Status CreateTokens(const std::vector<std::pair<TokenRow, Audit>>& tokens) = 0;
+  absl::Status CreateToken(const TokenRow& token, const Audit& audit) {
+    return CreateTokens({{token, audit}});
+  }
+  // False, and no audit row, when it was already.  kNotFound; kFailedPrecondition when it was used
+  // or has expired.
+  virtual absl::StatusOr<bool> RevokeToken(const std::string& id, absl::Time now,
+                                           const Audit& audit) = 0;
   // Burns the token and makes the host in one transaction.  kPermissionDenied: no such token or
   // wrong secret (the message says which, for the server's log and audit only); or used, expired,
-  // another name expected: with the payload kHolderMayKnow, as the secret was right.  The refusal
-  // leaves an audit row too.
+  // revoked, another name expected: with the payload kHolderMayKnow, as the secret was right.  The
+  // refusal leaves an audit row too.
   virtual absl::StatusOr<HostRow> EnrollHost(const std::string& token_id,
                                              const std::string& secret_digest, const HostRow& host,
                                              absl::Time now, const Audit& audit) = 0;
@@ -241,6 +264,11 @@ class Store {
   // With certificates and open codes.  The same.
   virtual absl::StatusOr<bool> RevokePerson(const std::string& name, absl::Time now, bool trial,
                                             const Audit& audit) = 0;
+  // The host gets a new certificate, and with `hold` waits for ApproveHost from now on.
+  // kPermissionDenied when it was revoked or quarantined: no audit row then.
+  virtual absl::Status RenewHost(HostId host, bool hold, const Audit& audit) = 0;
+  // False, and no audit row, when it is not held.  kFailedPrecondition when it was revoked.
+  virtual absl::StatusOr<bool> ApproveHost(HostId host, const Audit& audit) = 0;
   virtual absl::Status SetHostVersion(HostId host, const std::string& agent_version) = 0;
   // All or none.  Same digest as in force is left alone (changed = false).  version 0 = next.
   // kAborted when a given version is not above every earlier one of that name.  Each policy that
@@ -265,6 +293,8 @@ class Store {
   virtual absl::StatusOr<HostRow> FindHost(const std::string& uuid) = 0;
   virtual absl::StatusOr<std::vector<PersonRow>> ListPeople() = 0;  // by name; the revoked too
   virtual absl::StatusOr<PersonRow> FindPerson(const std::string& name) = 0;
+  // The last to expire first.
+  virtual absl::StatusOr<std::vector<TokenRecord>> ListTokens() = 0;
   // Empty when nothing was reported.
   virtual absl::StatusOr<HostState> ReadState(HostId host) = 0;
   virtual absl::StatusOr<v1::Facts> ReadFacts(HostId host) = 0;

@@ -206,7 +206,8 @@ TEST_F(Enrolment, SaysWhatIsWrongWithTheServersCertificate) {
     const char* says;
   } kCases[] = {
       {issued.chain_pem, others, "dump.example", absl::ZeroDuration(), "another CA"},
-      {issued.chain_pem, roots, "evil.example", absl::ZeroDuration(), "does not name"},
+      {issued.chain_pem, roots, "evil.example", absl::ZeroDuration(),
+       "does not name \"evil.example\" but dump.example, 127.0.0.1; dial one of these"},
       {issued.chain_pem, roots, "dump.example", absl::Hours(48), "expired on"},
       {issued.chain_pem, roots, "dump.example", -absl::Hours(48), "set the clocks right"},
       {host_chain, roots, "dump.example", absl::ZeroDuration(), "not for servers"},

@@ -51,10 +51,13 @@ v1::DriftEvent Drift(AgentRig& rig) {
 
 void ExpectTellsAgain(const v1::Report& report, const v1::DriftEvent& first) {
   ASSERT_EQ(report.events_size(), 1);
-  v1::DriftEvent told = report.events(0);
-  EXPECT_TRUE(told.still_open());
-  told.clear_still_open();
-  EXPECT_EQ(told.DebugString(), first.DebugString()) << "when it began, from what, to what";
+  EXPECT_EQ(report.events(0).DebugString(), first.DebugString())
+      << "when it began, from what, to what";
+  ASSERT_EQ(report.open_drifts().drifts_size(), 1);
+  const v1::OpenDrifts::Drift& open = report.open_drifts().drifts(0);
+  EXPECT_EQ(open.sequence(), first.sequence());
+  EXPECT_EQ(open.setting(), first.setting());
+  EXPECT_EQ(open.mode(), first.mode());
 }
 
 void ExpectEnds(AgentRig& rig, const v1::Report& told) {
@@ -128,7 +131,8 @@ TEST(Epochs, ADriftThatIsOverIsNotToldAsOpen) {
   const v1::Report report = TakeReport(rig);
   ASSERT_EQ(report.events_size(), 2);
   EXPECT_EQ(report.events(0).sequence(), first.sequence());
-  EXPECT_FALSE(report.events(0).still_open());
+  EXPECT_TRUE(report.has_open_drifts()) << "that there is none is said, too";
+  EXPECT_EQ(report.open_drifts().drifts_size(), 0);
   EXPECT_EQ(report.events(1).drift_sequence(), first.sequence());
 }
 
@@ -155,6 +159,33 @@ TEST(Epochs, ADriftThatCouldNotBeWrittenBackIsToldAgainAndCorrected) {
   ASSERT_EQ(corrected.events_size(), 1);
   EXPECT_EQ(corrected.events(0).kind(), kCorrected);
   EXPECT_EQ(corrected.events(0).drift_sequence(), told.events(0).sequence());
+}
+
+// An agent of 0.1.0 kept no start: each epoch told another, and one drift was many.
+TEST(Epochs, ADriftWhoseBeginningIsNotKnownIsOneDriftInEachEpoch) {
+  for (const bool restarted : {false, true}) {
+    SCOPED_TRACE(restarted);
+    AgentRig rig;
+    Drift(rig);
+    TakeReport(rig);
+    TrackedSettings tracked = rig.state->Tracked().value();
+    for (auto& [key, setting] : tracked) setting.start.reset();
+    ASSERT_THAT(rig.state->Record(tracked, {}), IsOk());
+    rig.Restart();
+    rig.Connect();
+    rig.Pass(absl::Seconds(2));
+    rig.TakeReports();
+    BeginEpoch(rig);
+    const v1::Report first = TakeReport(rig);
+    ASSERT_EQ(first.events_size(), 1);
+    if (restarted) {
+      rig.Restart();
+      rig.Connect();
+    }
+    rig.Pass(absl::Minutes(1));
+    BeginEpoch(rig);
+    ExpectTellsAgain(TakeReport(rig), first.events(0));
+  }
 }
 
 // A server that asks for epoch after epoch makes the queue no longer than it may be.

@@ -109,10 +109,10 @@ TEST(Reconnect, HoldsTheServersWindowToSaneBounds) {
 TEST(Reconnect, DialsRarelyWhenParkedAndNeverAtOneMoment) {
   SeededRandom random(7);
   Reconnect reconnect(random, absl::Seconds(1));
-  const absl::Duration first = reconnect.ParkedDelay();
+  const absl::Duration first = reconnect.About(kReconnectCap);
   EXPECT_GE(first, absl::Minutes(8));
   EXPECT_LE(first, absl::Minutes(12));
-  EXPECT_NE(first, reconnect.ParkedDelay());
+  EXPECT_NE(first, reconnect.About(kReconnectCap));
 }
 
 }  // namespace

@@ -275,7 +275,7 @@ TEST_F(State, BeginsAnEpochWithWhatIsOpenInItsQueueOnce) {
   EXPECT_EQ(kept.start->new_value(), "new2");
   for (const std::uint64_t acknowledged : {std::uint64_t{0}, std::uint64_t{2}}) {
     ASSERT_THAT(state->Acknowledge(9, HostState(), acknowledged, absl::FromUnixSeconds(5)), IsOk());
-    ASSERT_THAT(state->BeginEpoch(*random, {*kept.start}), IsOk());
+    ASSERT_THAT(state->BeginEpoch(*random, tracked), IsOk());
     Reopen();
     EXPECT_EQ(state->next_event(), 4u);
     ASSERT_OK_AND_ASSIGN(const std::vector<v1::DriftEvent> events, state->Events(10));
@@ -298,7 +298,10 @@ TEST_F(State, BeginsAnEpochWithAQueueThatIsNoLongerThanItMayBe) {
   for (std::uint64_t i = 2; i < 2 + kMaxQueuedEvents; ++i) events.push_back(Event(i, "x"));
   ASSERT_THAT(state->Record({}, events), IsOk());
   ASSERT_EQ(*state->EventCount(), kMaxQueuedEvents);
-  ASSERT_THAT(state->BeginEpoch(*random, {Event(1, "y")}), IsOk());
+  TrackedSettings tracked;
+  tracked["enforce y"].drift = 1;
+  tracked["enforce y"].start = Event(1, "y");
+  ASSERT_THAT(state->BeginEpoch(*random, tracked), IsOk());
   ASSERT_OK_AND_ASSIGN(const std::vector<v1::DriftEvent> kept, state->Events(10));
   ASSERT_THAT(kept, SizeIs(4));
   EXPECT_EQ(kept[0].setting(), "y");

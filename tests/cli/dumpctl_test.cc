@@ -157,9 +157,10 @@ class Dumpctl : public testing::Test {
     Write(File(name + ".key"), *PrivateKeyPem(*key));
   }
 
-  void StartServer(Authority& authority, const std::vector<std::string>& names) {
+  void StartServer(Authority& authority, const std::vector<std::string>& names,
+                   absl::Time now = absl::Now()) {
     const KeyPtr key = *MakeKey();
-    const auto issued = authority.IssueServer(*key, names, absl::Now(), absl::Hours(1));
+    const auto issued = authority.IssueServer(*key, names, now, absl::Hours(1));
     ASSERT_THAT(issued, IsOk());
     grpc::SslServerCredentialsOptions options(
         GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
@@ -269,11 +270,12 @@ TEST_F(Dumpctl, UsesNoKeyThatOthersCanRead) {
 }
 
 TEST_F(Dumpctl, SaysWhatIsWrongWithTheServersCertificate) {
-  StartServer(*authority_, {"another.example"});
+  StartServer(*authority_, {"another.example", "::1"});
   UseContext("ca.crt", "me");
   const Ran name = Do({"host", "list"});
   EXPECT_EQ(name.code, 1);
-  EXPECT_THAT(name.err, HasSubstr("not for the name 127.0.0.1"));
+  EXPECT_THAT(name.err, HasSubstr("not for the name 127.0.0.1 but for another.example, ::1"));
+  EXPECT_THAT(name.err, HasSubstr("do:  use one of these names in `server` of context lab"));
 
   const std::unique_ptr<Authority> other = MakeAuthority("other");
   StartServer(*other, {"127.0.0.1"});
@@ -281,6 +283,25 @@ TEST_F(Dumpctl, SaysWhatIsWrongWithTheServersCertificate) {
   const Ran ca = Do({"host", "list"});
   EXPECT_EQ(ca.code, 1);
   EXPECT_THAT(ca.err, HasSubstr("not issued by the CA"));
+}
+
+TEST_F(Dumpctl, TellsAServersExpiredCertificateFromAClockThatIsOff) {
+  const std::string now = absl::FormatTime("%Y-%m-%d", absl::Now(), absl::UTCTimeZone());
+  StartServer(*authority_, {"127.0.0.1"}, absl::Now() - absl::Hours(3));
+  UseContext("ca.crt", "me");
+  const Ran expired = Do({"host", "list"});
+  EXPECT_EQ(expired.code, 1);
+  EXPECT_THAT(expired.err, HasSubstr("its certificate expired on 20"));
+  EXPECT_THAT(expired.err, HasSubstr("this machine's clock says " + now));
+  EXPECT_THAT(expired.err, HasSubstr("do:  set the clock right, or start dumpwarden-server anew"));
+
+  StartServer(*authority_, {"127.0.0.1"}, absl::Now() + absl::Hours(3));
+  UseContext("ca.crt", "me");
+  const Ran early = Do({"host", "list"});
+  EXPECT_EQ(early.code, 1);
+  EXPECT_THAT(early.err, HasSubstr("its certificate is not valid before 20"));
+  EXPECT_THAT(early.err, HasSubstr("this machine's clock says " + now));
+  EXPECT_THAT(early.err, HasSubstr("do:  set the clocks right"));
 }
 
 TEST_F(Dumpctl, SaysWhichServerDoesNotAnswer) {

@@ -129,16 +129,17 @@ class Recorder {
 
   // What operators ask, of a host that is there.
   void Ask() {
-    for (const std::vector<std::string>& arguments :
-         std::vector<std::vector<std::string>>{{"policy", "list"},
-                                               {"policy", "show", "base"},
-                                               {"host", "list", "-l", "role=sql"},
-                                               {"host", "show", "sql-01"},
-                                               {"host", "explain", "sql-01"},
-                                               {"compliance", "summary"},
-                                               {"compliance", "report"},
-                                               {"drift", "list"},
-                                               {"audit", "list", "--action", "policy.apply"}}) {
+    for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+             {"policy", "list"},
+             {"policy", "show", "base"},
+             {"host", "list", "-l", "role=sql"},
+             {"host", "show", "sql-01"},
+             {"host", "explain", "sql-01"},
+             {"compliance", "summary"},
+             {"compliance", "report"},
+             {"drift", "list"},
+             {"audit", "list", "--action", "policy.apply"},
+             {"audit", "export", "--output", host_.File("audit.jsonl")}}) {
       Ctl(arguments);
     }
   }
@@ -154,6 +155,15 @@ class Recorder {
              {"host", "revoke", "sql-01", "--reason", "recorded", "--dry-run"}}) {
       Ctl(arguments);
     }
+  }
+
+  // Tokens by the file, one that is taken back, and an approval of a host that is not held.
+  void Tokens() {
+    Ctl({"token", "create", "-f", "-"}, "- { name: sql-02 }\n- { name: sql-03, hold: true }\n");
+    Ctl({"token", "list", "--state", "used"});
+    const Json extra = Ctl({"token", "create", "--hold", "-o", "json"});
+    Ctl({"token", "revoke", extra["id"].get<std::string>()});
+    Ctl({"host", "approve", "sql-01"});
   }
 
   // After a cursor: from "now" on would depend on what comes first.
@@ -264,6 +274,7 @@ int main(int argc, char** argv) {
   recorder.Drift();
   recorder.Ask();
   recorder.People();
+  recorder.Tokens();
   recorder.Follow();
   recorder.Restart();
   recorder.Drift();

@@ -58,7 +58,10 @@ class Unique : public pb::util::MessageDifferencer::IgnoreCriteria {
                                                  "Person.certificate_expires",
                                                  "Person.revoked",
                                                  "PolicySummary.at",
-                                                 "Probe.nonce"};
+                                                 "Probe.nonce",
+                                                 "TokenSummary.ended",
+                                                 "TokenSummary.expires",
+                                                 "TokenSummary.id"};
     return kNames.contains(field->full_name().substr(sizeof "dumpwarden.v1"));
   }
 };

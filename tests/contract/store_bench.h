@@ -128,6 +128,17 @@ class StoreContract : public testing::TestWithParam<MakeStoreBench> {
     event.set_drift_sequence(drift_sequence);
   }
 
+  // The report says which drifts are open on the host: these.
+  static void SayOpen(ReportCommit& commit, const std::vector<std::uint64_t>& sequences) {
+    commit.report.mutable_open_drifts();
+    for (const std::uint64_t sequence : sequences) {
+      v1::OpenDrifts::Drift& drift = *commit.report.mutable_open_drifts()->add_drifts();
+      drift.set_sequence(sequence);
+      drift.set_setting("dump.type");
+      drift.set_mode(v1::MODE_ENFORCE);
+    }
+  }
+
   absl::Status Keep(ReportCommit commit) {
     const auto done = std::make_shared<std::promise<absl::Status>>();
     store().CommitReport(std::move(commit),

@@ -202,7 +202,7 @@ TEST_P(StoreContract, KeepsADriftOnceMoreThatIsOverHereAndOpenOnTheHost) {
     ASSERT_THAT(Keep(old), IsOk());
     ReportCommit anew = Commit(host.id, 1, none, nullptr, "epoch-2");
     AddEvent(anew, 1, v1::DriftEvent::KIND_DRIFTED);
-    anew.report.mutable_events(0)->set_still_open(true);
+    SayOpen(anew, {1});
     for (const std::uint64_t again : {1u, 2u}) {  // its Ack was lost
       anew.sequence = again;
       ASSERT_THAT(Keep(anew), IsOk());

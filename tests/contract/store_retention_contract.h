@@ -54,10 +54,26 @@ TEST_P(StoreRetention, KeepsADriftThatWentAndIsOpenOnTheHost) {
   clock_.Advance(absl::Hours(30));
   ASSERT_EQ(Expire(absl::Hours(24), absl::InfiniteDuration()).value(), 1);
   ReportCommit back = With(host, 3, "none", 1, kDrifted, 0, "epoch-2");
-  back.report.mutable_events(0)->set_still_open(true);
+  SayOpen(back, {1});
   ASSERT_THAT(Keep(back), IsOk());
   ASSERT_THAT(store().ListDrift({}).value(), SizeIs(1));
   EXPECT_EQ(store().ListDrift({})->at(0).state(), "drifted");
+}
+
+// It lived through the drift once more, and ended it before it was heard.
+TEST_P(StoreRetention, TellsTheSecondLifeOfADriftThatWent) {
+  const HostRow host = NewHost("uuid-1");
+  ASSERT_THAT(Keep(With(host, 1, "none", 1, kDrifted)), IsOk());
+  ASSERT_THAT(Keep(With(host, 2, "kernel", 2, kCorrected, 1)), IsOk());
+  clock_.Advance(absl::Hours(30));
+  ASSERT_EQ(Expire(absl::Hours(24), absl::InfiniteDuration()).value(), 1);
+  ReportCommit back = Commit(host.id, 3, State("kernel"), nullptr, "epoch-2");
+  AddEvent(back, 1, kDrifted);
+  AddEvent(back, 2, v1::DriftEvent::KIND_RESOLVED, 1);
+  SayOpen(back, {});
+  ASSERT_THAT(Keep(back), IsOk());
+  ASSERT_THAT(store().ListDrift({}).value(), SizeIs(1));
+  EXPECT_EQ(store().ListDrift({})->at(0).state(), "resolved");
 }
 
 TEST_P(StoreRetention, LetsOnlyDriftGoThatEndedLongEnoughAgo) {

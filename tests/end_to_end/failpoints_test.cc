@@ -15,6 +15,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "tests/end_to_end/fleet.h"
+#include "tests/end_to_end/strangers.h"
 #include "tests/support/temp_folder.h"
 
 namespace dumpwarden {
@@ -25,6 +26,7 @@ using testing::HasSubstr;
 
 constexpr int kKilled = 128 + SIGKILL;
 constexpr int kMostTimes = 50;
+constexpr absl::Duration kPastHalfLife = absl::Hours(24 * 4);
 
 // What is at work when it is killed.
 enum class Work {
@@ -35,6 +37,8 @@ enum class Work {
   kTokenUsed,
   kEnroll,
   kReplace,
+  kRenew,
+  kRenewOnServer,
   kInit,
   kBackup,
   kRestore
@@ -74,6 +78,12 @@ const std::vector<Row> kRows = {
     {"durable.written", Work::kReplace},
     {"identity.old-aside", Work::kReplace},
     {"identity.renamed", Work::kReplace},
+    {"durable.renamed", Work::kRenew},
+    {"identity.old-aside", Work::kRenew},
+    {"identity.renamed", Work::kRenew},
+    {"identity.written", Work::kRenew},
+    {"renew.answered", Work::kRenew},
+    {"server.host-renewed", Work::kRenewOnServer},
     {"durable.renamed", Work::kInit},
     {"durable.written", Work::kInit},
     {"init.identities-made", Work::kInit},
@@ -342,6 +352,64 @@ TEST(Failpoints, EnrolmentAnewKilledAnywhereLeavesTheOldIdentityOrTheNewOne) {
         [&](int) {});
   }
   for (const auto& host : hosts) ExpectConnects(server, *host);
+}
+
+// Started once more, the host is let in with another certificate than `old`.
+void ExpectRenews(const Server& server, Host& host, const std::string& id, const Leaf& old) {
+  host.Start();
+  EXPECT_TRUE(Eventually([&] {
+    return ReadAll(host.File("data/identity/tls.crt")) != old.chain &&
+           server.CtlJson({"host", "show", id})["host"]["connected"] == true;
+  })) << host.process().Err();
+  host.process().Kill(SIGKILL);
+}
+
+TEST(Failpoints, RenewalKilledAnywhereLeavesTheOldIdentityOrTheNewOne) {
+  Server server;
+  server.Start();
+  for (const std::string& failpoint : RowsOf(Work::kRenew)) {
+    int time = 1;
+    for (bool killed = true; killed && time < kMostTimes; ++time) {
+      SCOPED_TRACE(absl::StrCat(failpoint, "@", time));
+      Host host("web");
+      ASSERT_EQ(host.Enroll(server.CreateToken()).exit_code, 0);
+      const std::string id = host.Id();
+      const Leaf old = Age(server, host, kPastHalfLife);
+      host.Start(At(absl::StrCat(failpoint, "@", time)));
+      ASSERT_TRUE(Eventually([&] {
+        return !host.process().Running() ||
+               absl::StrContains(host.process().Err(), "this host has a new certificate");
+      }));
+      killed = !host.process().Running();
+      host.process().Kill(SIGKILL);
+      ExpectRenews(server, host, id, old);
+      EXPECT_EQ(host.Id(), id);
+      if (HasFailure()) return;
+    }
+    EXPECT_GT(time, 2) << failpoint << " was never reached";
+  }
+}
+
+TEST(Failpoints, ServerKilledBeforeItAnswersARenewalLeavesTheOldCertificateGood) {
+  for (const std::string& failpoint : RowsOf(Work::kRenewOnServer)) {
+    Server server;
+    server.Start();
+    Host host("web-01");
+    ASSERT_EQ(host.Enroll(server.CreateToken()).exit_code, 0);
+    const Leaf old = Age(server, host, kPastHalfLife);
+    server.Kill(SIGTERM);
+    server.Start(At(failpoint));
+    host.Start();
+    ASSERT_EQ(server.Wait(), kKilled) << "was not reached";
+    server.Start();
+    EXPECT_EQ(AuditsOf(server, "host.renew"), 1u);
+    EXPECT_TRUE(Eventually([&] {
+      return server.CtlJson({"host", "show", host.Id()})["host"]["connected"] == true;
+    })) << "while the next try waits";
+    EXPECT_EQ(ReadAll(host.File("data/identity/tls.crt")), old.chain);
+    host.process().Kill(SIGKILL);
+    ExpectRenews(server, host, host.Id(), old);
+  }
 }
 
 Finished Init(const std::string& folder, const Environment& environment) {

@@ -122,6 +122,14 @@ class OperatorLimits : public testing::Test {
     EXPECT_TRUE(session_->AwaitAck(0));
   }
 
+  // At once of the first; those of the next minute are counted in another row.
+  void ExpectAudited(const std::string& reason, const std::string& whose) {
+    const Json rows =
+        server_.CtlJson({"audit", "list", "--action", "call.refused", "--object", reason});
+    ASSERT_GE(rows.size(), 1u);
+    EXPECT_THAT(rows[0]["detail"].get<std::string>(), HasSubstr("/operator/" + whose));
+  }
+
   Server server_;
   Host host_{"web-01"};
   std::unique_ptr<BareSession> session_;
@@ -136,6 +144,7 @@ TEST_F(OperatorLimits, OneHasAtMostEightFollowersAndOthersHaveTheirs) {
     ASSERT_EQ(verdict.error_code(), Code::RESOURCE_EXHAUSTED) << verdict.error_message();
     ASSERT_THAT(verdict.error_message(), HasSubstr("of this operator"));
   }
+  ExpectAudited("followers-of-one", "alice");
   EXPECT_EQ(Follow(*bob_)->Cancel().error_code(), Code::CANCELLED) << "it was let in";
   EXPECT_TRUE(QuickCall(*alice_).ok()) << "what does not last is no follower";
   ExpectHostsGoOn();
@@ -153,6 +162,7 @@ TEST_F(OperatorLimits, AllHaveAtMostSixteenFollowers) {
     ASSERT_EQ(verdict.error_code(), Code::RESOURCE_EXHAUSTED) << i << verdict.error_message();
     ASSERT_THAT(verdict.error_message(), HasSubstr("16 calls follow drift already"));
   }
+  ExpectAudited("followers", "carol");
   EXPECT_TRUE(QuickCall(*carol).ok());
   ExpectHostsGoOn();
   EXPECT_EQ(followers.back()->Cancel().error_code(), Code::CANCELLED) << "it was let in";
@@ -170,6 +180,7 @@ TEST_F(OperatorLimits, OneHasAtMostSixteenCallsAndOthersHaveTheirs) {
     ASSERT_EQ(refused.error_code(), Code::RESOURCE_EXHAUSTED) << i << refused.error_message();
     ASSERT_THAT(refused.error_message(), HasSubstr("16 calls of this operator run already"));
   }
+  ExpectAudited("calls-of-one", "alice");
   EXPECT_TRUE(QuickCall(*bob_).ok());
   EXPECT_EQ(Follow(*alice_)->Cancel().error_code(), Code::CANCELLED) << "followers count apart";
   ExpectHostsGoOn();

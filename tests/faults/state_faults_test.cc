@@ -133,8 +133,9 @@ TEST_F(StateFaults, GivesANumberOutOnce) {
 
 TEST_F(StateFaults, BeginsAnEpoch) {
   LoopStatus([](AgentState& state) -> absl::Status {
-    ASSIGN_OR_RETURN(const TrackedSettings tracked, state.Tracked());
-    return state.BeginEpoch(same_random, OpenDrifts(tracked, kNow));
+    ASSIGN_OR_RETURN(TrackedSettings tracked, state.Tracked());
+    MakeUpStarts(tracked, kNow);
+    return state.BeginEpoch(same_random, tracked);
   });
 }
 

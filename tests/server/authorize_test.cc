@@ -290,6 +290,7 @@ TEST_F(AuthorizeTest, LetsARevokedHostDoNothing) {
                        Database::Open(temp_.File("store.db"), Database::Durability::kFull));
   ASSERT_THAT(db->Execute("UPDATE host SET revoked = 1"), IsOk());
   EXPECT_EQ(CodeOf(kSession, host), absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(CodeOf("dumpwarden.v1.AgentSession.Renew", host), absl::StatusCode::kPermissionDenied);
 }
 
 TEST_F(AuthorizeTest, SaysUnauthenticatedToNobodyAndDeniedToTheWrongOne) {
@@ -322,6 +323,30 @@ TEST_F(AuthorizeTest, RefusesACertificateThatExpiredOnAnOpenConnection) {
               StatusIs(absl::StatusCode::kUnauthenticated, testing::HasSubstr("expired at")));
   EXPECT_EQ(CodeOf("dumpwarden.v1.Admin.FollowDrift", person), absl::StatusCode::kUnauthenticated);
   EXPECT_EQ(refusals_.Total("call.refused", "expired"), 2u);
+}
+
+// T33: whoever is late may ask for another certificate, and nothing else.
+TEST_F(AuthorizeTest, T33LetsACertificateThatExpiredWithinNinetyDaysOnlyBeRenewed) {
+  const std::string host = HostLeaf(kKnown);
+  const std::string person = OperatorLeaf(*authority_);
+  ASSERT_OK_AND_ASSIGN(const Caller caller, authorizer_->Decide(kSession, host, ""));
+  const std::string renew = "dumpwarden.v1.AgentSession.Renew";
+  for (const absl::Duration late : {absl::ZeroDuration(), kLateRenewal - absl::Seconds(1)}) {
+    clock_.SetWall(caller.expires + late);
+    ASSERT_OK_AND_ASSIGN(const Caller asks, authorizer_->Decide(renew, host, ""));
+    EXPECT_EQ(asks.host->uuid, kKnown);
+    EXPECT_EQ(asks.expires, caller.expires);
+    EXPECT_EQ(asks.leaf_pem, host);
+    for (const Permission& permission : AllPermissions()) {
+      if (permission.who == Who::kAnybody || permission.method == renew) continue;
+      EXPECT_NE(CodeOf(std::string(permission.method), host), absl::StatusCode::kOk)
+          << permission.method;
+    }
+    EXPECT_NE(CodeOf(renew, person), absl::StatusCode::kOk);
+    EXPECT_NE(CodeOf(renew, HostLeaf(kUnknown)), absl::StatusCode::kOk);
+  }
+  clock_.SetWall(caller.expires + kLateRenewal);
+  EXPECT_EQ(CodeOf(renew, host), absl::StatusCode::kUnauthenticated);
 }
 
 TEST_F(AuthorizeTest, LetsNobodyCallWhatTheTableLacks) {

@@ -53,10 +53,11 @@ class RetentionRunsTest : public testing::Test {
   }
   // Expired two days ago.
   void AddTokens(int count) {
-    Execute(
-        absl::StrCat("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ",
-                     count, ") INSERT INTO token SELECT 't' || i, x'00', '', ",
-                     absl::ToUnixMicros(clock_.Now() - absl::Hours(48)), ", NULL, NULL FROM n"));
+    Execute(absl::StrCat(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ", count,
+        ") INSERT INTO token (token_id, secret_digest, expected_name, expires) "
+        "SELECT 't' || i, x'00', '', ",
+        absl::ToUnixMicros(clock_.Now() - absl::Hours(48)), " FROM n"));
   }
   // Compacted, so they began and ended two days ago.
   void AddDrifts(int count) {
@@ -266,7 +267,28 @@ TEST_F(RetentionRunsTest, GoesOnWhenTheClockIsSetRight) {
   EXPECT_EQ(Count("token"), 0);
 }
 
-TEST_F(RetentionRunsTest, WhatIsKeptForEverNeedsNoClock) {
+// The newest audit row was taken for a time that was right, and may be of after the jump.
+TEST_F(RetentionRunsTest, SwitchedOnAfterTheClockJumpedItDeletesNothing) {
+  const Retention on = retention_;
+  retention_ = {};
+  Make()->Tick();
+  AddTokens(1);
+  clock_.SetWall(clock_.Now() + absl::Hours(24 * 400));
+  Say("token.create");
+  const auto off = Make();
+  off->Tick();
+  clock_.Advance(absl::Hours(2));
+  off->Tick();
+  EXPECT_THAT(troubles_, IsEmpty()) << "all is kept: who cares about the clock?";
+  retention_ = on;
+  const auto runs = Make();
+  runs->Tick();
+  EXPECT_EQ(Count("token"), 1);
+  EXPECT_EQ(CountHeld(), 1);
+  EXPECT_THAT(troubles_, testing::Contains(HasSubstr("nothing is deleted")));
+}
+
+TEST_F(RetentionRunsTest, WhatIsKeptForEverAsksNothingOfTheClock) {
   retention_ = Retention();
   ASSERT_THAT(store_->KeepClock({clock_.Now() - absl::Hours(1000), std::nullopt, {}}), IsOk());
   Make()->Tick();

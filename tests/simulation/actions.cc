@@ -116,23 +116,25 @@ void Simulation::ChangeFacts() {
 }
 
 void Simulation::SnapshotHost() {
-  const int number = world_.chance.Below(kHosts);
-  if (IsCloned(*hosts_[static_cast<std::size_t>(number)])) return;
-  snapshots_[static_cast<std::size_t>(number)] =
-      hosts_[static_cast<std::size_t>(number)]->TakeSnapshot();
+  const auto number = static_cast<std::size_t>(world_.chance.Below(kHosts));
+  if (IsCloned(*hosts_[number])) return;
+  snapshots_[number].push_back(hosts_[number]->TakeSnapshot());
 }
 
+// To any of its snapshots, and again: lives branch.
 void Simulation::RestoreHost() {
   const int first = world_.chance.Below(kHosts);
   for (int i = 0; i < kHosts; ++i) {
     const auto number = static_cast<std::size_t>((first + i) % kHosts);
     Host& host = *hosts_[number];
-    if (!snapshots_[number] || IsCloned(host)) continue;
+    const int taken = static_cast<int>(snapshots_[number].size());
+    if (taken == 0 || IsCloned(host)) continue;
+    const auto which = static_cast<std::size_t>(world_.chance.Below(taken));
+    const Host::Snapshot& snapshot = snapshots_[number][which];
     world_.counts.Add(Fault::kVmRestored);
-    world_.Trace(absl::StrCat("host ", number, " is restored from a snapshot"));
-    ledger_.Restored(host.machine().uuid, snapshots_[number]->events);
-    host.Restore(*snapshots_[number]);
-    snapshots_[number].reset();
+    world_.Trace(absl::StrCat("host ", number, " is restored from snapshot ", which));
+    ledger_.Restored(host.machine().uuid, snapshot.events);
+    host.Restore(snapshot);
     return;
   }
 }

@@ -369,21 +369,6 @@ std::set<std::string> Host::OpenSettings() {
   return open;
 }
 
-std::set<std::string> Host::UnclearSettings() {
-  const MachineFaults::Pause pause(machine_.faults);
-  std::set<std::string> unclear;
-  const absl::StatusOr<TrackedSettings> tracked = state_->Tracked();
-  if (!tracked.ok()) world_.Fail(absl::StrCat(Name(), ": ", tracked.status().ToString()));
-  if (!tracked.ok()) return unclear;
-  for (const auto& [key, setting] : *tracked) {
-    const v1::Status status = setting.finding.status();
-    const bool clear = status == v1::STATUS_COMPLIANT || status == v1::STATUS_CORRECTED ||
-                       status == v1::STATUS_PENDING_REBOOT || status == v1::STATUS_NOT_APPLICABLE;
-    if (setting.drift == 0 && !clear) unclear.insert(key);
-  }
-  return unclear;
-}
-
 void Host::NoteEvents() {
   if (state_->next_event() == noted_) return;
   noted_ = state_->next_event();

@@ -56,8 +56,6 @@ class Host final : public Link, public LinkEvents {
   // Numbers of the drifts that are open on disk; a setting that drifts without one is a failure.
   std::set<std::uint64_t> OpenDrifts();
   std::set<std::string> OpenSettings();  // "enforce dump.type"
-  // Those of no drift that is on record, and that do not agree either: blocked, unreadable.
-  std::set<std::string> UnclearSettings();
   // Runs after each message that the agent sends; true: the power fails at that very moment.
   void OnSend(std::function<bool()> then) { on_send_ = std::move(then); }
 

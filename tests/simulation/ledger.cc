@@ -149,15 +149,13 @@ void Ledger::CheckCompacted(const std::string& uuid, const EventList& server) {
 }
 
 void Ledger::CheckOpen(const std::string& uuid, const std::vector<std::string>& server,
-                       const std::set<std::string>& host, const std::set<std::string>& unclear) {
-  const HostLedger& of_host = hosts_[uuid];
-  const bool restored = of_host.restored || !of_host.gone.empty();
+                       const std::set<std::string>& host) {
   std::set<std::string> there;
   for (const std::string& setting : server) {
     if (!there.insert(setting).second) {
       world_.Fail(absl::StrCat("P6: host ", uuid, ": ", setting, " has two open drifts"));
     }
-    if (!host.contains(setting) && !(restored && unclear.contains(setting))) {
+    if (!host.contains(setting)) {
       world_.Fail(absl::StrCat("P6: host ", uuid, ": the drift of ", setting,
                                " is over and stays open at the server"));
     }
@@ -169,10 +167,31 @@ void Ledger::CheckOpen(const std::string& uuid, const std::vector<std::string>& 
   }
 }
 
+// A second life whose end were taken for another end of the first would be in no list.
+void Ledger::CheckLives(const std::string& uuid, const EventList& server) {
+  if (!hosts_[uuid].gone.empty()) return;  // beginnings went with a server
+  std::map<std::string, int> lives;
+  for (const v1::DriftEvent& event : server) {
+    if (MadeByServer(event)) continue;
+    const bool begins = event.kind() == v1::DriftEvent::KIND_DRIFTED;
+    if (!begins && event.drift_sequence() == 0) continue;
+    const std::uint64_t number = begins ? event.sequence() : event.drift_sequence();
+    const std::string& value = begins ? event.new_value() : event.old_value();
+    lives[absl::StrCat(number, " ", event.mode(), " ", event.setting(), " ", value)] +=
+        begins ? 1 : -1;
+  }
+  for (const auto& [drift, more] : lives) {
+    if (more >= 0) continue;
+    return world_.Fail(
+        absl::StrCat("P6: host ", uuid, ": drift ", drift, " has more ends than beginnings"));
+  }
+}
+
 void Ledger::CheckEnds(const std::string& uuid, const EventList& server,
                        const std::set<std::uint64_t>& open) {
   const HostLedger& host = hosts_[uuid];
-  if (host.cloned || host.restored || world_.failed()) return;
+  if (host.cloned || world_.failed()) return;
+  if (host.restored) return CheckLives(uuid, server);
   std::map<std::uint64_t, int> ends;
   for (const v1::DriftEvent& event : server) {
     if (event.drift_sequence() != 0) ++ends[event.drift_sequence()];

@@ -53,12 +53,11 @@ class Ledger {
   // compacted has a first one before it and a last one after it.
   void CheckCount(const std::string& uuid, const EventList& server, std::uint64_t numbered);
 
-  // The server shows as open what is open at the host ("enforce dump.type").  A drift that a
-  // machine that was restored does not know ends when its setting agrees, so it may be open while
-  // the setting is `unclear`.
+  // The server shows as open what is open at the host ("enforce dump.type").
   void CheckOpen(const std::string& uuid, const std::vector<std::string>& server,
-                 const std::set<std::string>& host, const std::set<std::string>& unclear);
-  // Each drift at the server has ended once, or is one of `open` at its host.
+                 const std::set<std::string>& host);
+  // Each drift at the server has ended once, or is one of `open` at its host; of a host that was
+  // set back, each end that it told is that of a drift of its own.
   void CheckEnds(const std::string& uuid, const EventList& server,
                  const std::set<std::uint64_t>& open);
 
@@ -66,6 +65,7 @@ class Ledger {
 
  private:
   World& world_;
+  void CheckLives(const std::string& uuid, const EventList& server);
   void CheckCompacted(const std::string& uuid, const EventList& server);
 
   std::map<std::string, HostLedger> hosts_;

@@ -171,7 +171,7 @@ void Simulation::CheckOpen(Host& host) {
     if (drift.state() == "drifted")
       open.push_back(absl::StrCat(drift.mode(), " ", drift.setting()));
   }
-  ledger_.CheckOpen(host.machine().uuid, open, host.OpenSettings(), host.UnclearSettings());
+  ledger_.CheckOpen(host.machine().uuid, open, host.OpenSettings());
 }
 
 std::string Simulation::WhyNotSettled(Host& host) {

@@ -109,7 +109,7 @@ class Simulation {
   std::vector<std::unique_ptr<Host>> hosts_;
   std::unique_ptr<Host> clone_;
   Host* cloned_ = nullptr;
-  std::vector<std::optional<Host::Snapshot>> snapshots_;
+  std::vector<std::vector<Host::Snapshot>> snapshots_;
   std::vector<std::vector<v1::ServerMessage>> old_policies_;
   struct Acknowledged {
     std::string uuid;

@@ -18,7 +18,7 @@ namespace dumpwarden::sim {
 namespace {
 
 // Seeds that failed once, and what they found.
-constexpr std::uint64_t kPastFailures[] = {3, 4, 6, 8, 43, 68, 2005, 2026, 1001105, 1010177};
+constexpr std::uint64_t kPastFailures[] = {3, 4, 6, 8, 43, 68, 2005, 2026, 11757, 1001105, 1010177};
 
 std::uint64_t FromEnvironment(const char* name, std::uint64_t fallback) {
   std::uint64_t number = 0;

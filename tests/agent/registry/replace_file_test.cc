@@ -220,6 +220,30 @@ TEST(MendFile, PutsNothingInThePlaceOfAFileThatComesWhileItWorks) {
   EXPECT_EQ(vfs->Get("/host/FILE.replaced-1"), "theirs");
 }
 
+// Killed right after it had put the other's file back, which no sync had made durable yet: the note
+// went for good, and a power cut took the putting back away.
+TEST(MendFile, KeepsTheNoteUntilWhatTheKilledOneDidLastIsDurable) {
+  const auto vfs = HostWith("old");
+  Faults faults;
+  vfs->UseFaults(faults);
+  int exchanges = 0;
+  vfs->Interfere([&](MemoryVfs& disk) {
+    if (++exchanges == 1) return disk.Put(kPath, "theirs");
+    EXPECT_THAT(disk.SyncFolder("/host"), IsOk());
+    faults.FailFrom(2);
+  });
+  EXPECT_FALSE(ReplaceFile(*vfs, kFile, "old", "ours").ok());
+  ASSERT_EQ(exchanges, 2);
+  ASSERT_EQ(vfs->Get(kPath), "theirs");
+  faults.Clear();
+  vfs->Interfere(nullptr);
+  std::vector<std::string> said;
+  ASSERT_THAT(MendFile(*vfs, kFile, said), IsOk());
+  vfs->Crash();
+  ASSERT_THAT(MendFile(*vfs, kFile, said), IsOk());
+  EXPECT_EQ(vfs->Get(kPath), "theirs");
+}
+
 TEST(MendFile, WithoutANoteATempFileIsNobodys) {
   const auto vfs = HostWith("ours");
   vfs->Put(kTemp, "planted");

@@ -12,8 +12,11 @@
 #include "server/store/backup.h"
 #include "server/store/group_commit.h"
 #include "server/store/schema.h"
+#include "tests/contract/store_audit_contract.h"
 #include "tests/contract/store_contract.h"
 #include "tests/contract/store_drift_contract.h"
+#include "tests/contract/store_epochs_contract.h"
+#include "tests/contract/store_hold_contract.h"
 #include "tests/contract/store_people_contract.h"
 #include "tests/contract/store_retention_contract.h"
 #include "tests/support/temp_folder.h"
@@ -51,6 +54,21 @@ class SqliteBench : public StoreBench {
 };
 
 INSTANTIATE_TEST_SUITE_P(Sqlite, StoreContract,
+                         testing::Values([](FakeClock& clock) -> std::unique_ptr<StoreBench> {
+                           return std::make_unique<SqliteBench>(clock);
+                         }));
+
+INSTANTIATE_TEST_SUITE_P(Sqlite, StoreAudit,
+                         testing::Values([](FakeClock& clock) -> std::unique_ptr<StoreBench> {
+                           return std::make_unique<SqliteBench>(clock);
+                         }));
+
+INSTANTIATE_TEST_SUITE_P(Sqlite, StoreEpochs,
+                         testing::Values([](FakeClock& clock) -> std::unique_ptr<StoreBench> {
+                           return std::make_unique<SqliteBench>(clock);
+                         }));
+
+INSTANTIATE_TEST_SUITE_P(Sqlite, StoreHold,
                          testing::Values([](FakeClock& clock) -> std::unique_ptr<StoreBench> {
                            return std::make_unique<SqliteBench>(clock);
                          }));
