@@ -137,17 +137,17 @@ absl::StatusOr<Caller> Authorizer::Authorize(const grpc::ServerContextBase& cont
 
 absl::StatusOr<Caller> Authorizer::Decide(absl::string_view method, absl::string_view leaf_pem,
                                           const std::string& source) {
-  ASSIGN_OR_RETURN(Caller caller, Identify({std::string(leaf_pem), source}, method));
+  ASSIGN_OR_RETURN(Caller caller, Identify(Shown{std::string(leaf_pem), source}, method));
   RETURN_IF_ERROR(Admit(caller));
   return caller;
 }
 
 absl::StatusOr<Caller> Authorizer::Identify(const grpc::ServerContextBase& context,
                                             absl::string_view method) {
-  return Identify({LeafOf(context), context.peer()}, method);
+  return Identify(Shown{LeafOf(context), context.peer()}, method);
 }
 
-absl::StatusOr<Caller> Authorizer::Identify(Shown shown, absl::string_view method) {
+absl::StatusOr<Caller> Authorizer::Identify(const Shown& shown, absl::string_view method) {
   Caller caller;
   caller.source = shown.source;
   caller.permission = FindPermission(method);

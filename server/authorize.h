@@ -91,7 +91,7 @@ class Authorizer {
   absl::Status Admit(Caller& caller);
 
  private:
-  absl::StatusOr<Caller> Identify(Shown shown, absl::string_view method);
+  absl::StatusOr<Caller> Identify(const Shown& shown, absl::string_view method);
   absl::Status AdmitHost(Caller& caller);
   absl::Status AdmitPerson(const Caller& caller);
   absl::Status Refuse(absl::StatusCode code, const char* reason, const Caller& caller,

@@ -46,7 +46,7 @@ class CertificateAuthenticator final : public Authenticator {
 
 }  // namespace
 
-std::unique_ptr<Authenticator> MakeCertificateAuthenticator(std::string trust_domain) {
+std::unique_ptr<Authenticator> MakeCertificateAuthenticator(const std::string& trust_domain) {
   return std::make_unique<CertificateAuthenticator>(trust_domain);
 }
 

@@ -36,7 +36,7 @@ class Authenticator {
 };
 
 // spiffe://<trust domain>/host/<uuid> and spiffe://<trust domain>/operator/<name>.
-std::unique_ptr<Authenticator> MakeCertificateAuthenticator(std::string trust_domain);
+std::unique_ptr<Authenticator> MakeCertificateAuthenticator(const std::string& trust_domain);
 
 }  // namespace dumpwarden
 
