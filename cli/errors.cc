@@ -7,6 +7,7 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/time.h"
 #include "cli/commands.h"
 #include "core/base/text.h"
 
@@ -65,6 +66,10 @@ int ExitCodeOf(absl::StatusCode code) {
     default:
       return kExitFailed;
   }
+}
+
+std::string Day(absl::Time time) {
+  return absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", time, absl::UTCTimeZone());
 }
 
 }  // namespace dumpwarden

@@ -4,9 +4,11 @@
 #define DUMPWARDEN_CLI_ERRORS_H_
 
 #include <ostream>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
 namespace dumpwarden {
 
@@ -21,6 +23,9 @@ absl::Status Misuse(absl::string_view what, absl::string_view why, absl::string_
 // of the status.
 int Complain(std::ostream& err, const absl::Status& status);
 int ExitCodeOf(absl::StatusCode code);
+
+// "2026-11-22 17:00:00 UTC".
+std::string Day(absl::Time time);
 
 }  // namespace dumpwarden
 

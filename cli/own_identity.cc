@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "cli/errors.h"
 #include "core/base/status_macros.h"
+#include "core/base/vfs.h"
 #include "platform/keys.h"
 
 namespace dumpwarden {
@@ -43,10 +44,6 @@ absl::StatusOr<std::vector<CertificatePtr>> ReadChain(const std::string& pem,
   if (!chain.ok()) return NotAuthenticated(absl::StrCat(path, ": ", chain.status().message()));
   if (chain->empty()) return NotAuthenticated(absl::StrCat(path, " holds no certificate"));
   return chain;
-}
-
-std::string Day(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", time, absl::UTCTimeZone());
 }
 
 std::string WhyNotOurs(ChainVerdict verdict, const CertificateSummary& leaf,
