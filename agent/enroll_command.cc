@@ -59,6 +59,7 @@ absl::StatusOr<Enrolled> Enroll(Vfs& vfs, const Clock& clock, const AgentConfig&
     return absl::AlreadyExistsError(
         absl::StrCat("this host is enrolled already (", data, "/identity); --replace enrols anew"));
   }
+  RETURN_IF_ERROR(CheckPrivate(data));
   ASSIGN_OR_RETURN(const std::string text, ReadToken(vfs, options.token_file));
   ASSIGN_OR_RETURN(const EnrollmentToken token, ParseToken(text));
   if (token.expires <= clock.Now()) {

@@ -201,7 +201,8 @@ absl::StatusOr<Identity> LoadIdentity(Vfs& vfs, const std::string& data) {
   ASSIGN_OR_RETURN(const std::unique_ptr<FileLock> lock, LockIdentity(vfs, data));
   RETURN_IF_ERROR(FinishReplacement(vfs, data));
   const std::string folder = IdentityFolder(data);
-  for (const char* key : {"/tls.key", "/host.key"}) RETURN_IF_ERROR(CheckPrivate(folder + key));
+  RETURN_IF_ERROR(CheckPrivate(data));
+  for (const char* key : {"", "/tls.key", "/host.key"}) RETURN_IF_ERROR(CheckPrivate(folder + key));
   Identity identity;
   ASSIGN_OR_RETURN(const std::string yaml, vfs.Read(folder + "/identity.yaml", kMaxIdentityFile));
   RETURN_IF_ERROR(ReadFields(yaml, folder + "/identity.yaml", identity));
@@ -220,6 +221,7 @@ absl::StatusOr<std::string> LoadHostKey(Vfs& vfs, const std::string& data) {
 absl::Status SaveIdentity(Vfs& vfs, const std::string& data, const Identity& identity,
                           absl::string_view host_key_pem, bool replace) {
   RETURN_IF_ERROR(vfs.MakeFolder(data));
+  RETURN_IF_ERROR(CheckPrivate(data));
   ASSIGN_OR_RETURN(const std::unique_ptr<FileLock> lock, LockIdentity(vfs, data));
   RETURN_IF_ERROR(FinishReplacement(vfs, data));
   ASSIGN_OR_RETURN(const bool enrolled, vfs.Exists(IdentityFolder(data) + "/identity.yaml"));

@@ -27,10 +27,14 @@ absl::StatusOr<std::string> ReadPem(Vfs& vfs, const std::string& path) {
 }
 
 absl::Status CheckKeyFile(const std::string& path) {
+  const std::string folder = FolderOf(path);
   const absl::Status found = CheckPrivate(path);
-  if (found.ok()) return found;
-  return Trouble(absl::StatusCode::kUnauthenticated, absl::StrCat("the key ", path, " is not used"),
-                 found.message(), absl::StrCat("chmod 600 ", path));
+  const absl::Status placed = CheckOnlyOwnerWrites(folder);
+  if (found.ok() && placed.ok()) return found;
+  return Trouble(
+      absl::StatusCode::kUnauthenticated, absl::StrCat("the key ", path, " is not used"),
+      found.ok() ? placed.message() : found.message(),
+      found.ok() ? absl::StrCat("chmod go-w ", folder) : absl::StrCat("chmod 600 ", path));
 }
 
 absl::StatusOr<std::vector<CertificatePtr>> ReadChain(const std::string& pem,

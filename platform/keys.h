@@ -57,6 +57,8 @@ absl::StatusOr<std::string> CertificateKeyDer(const X509& certificate);
 // kFailedPrecondition says the mode found, the one accepted and how to mend it.  Absent is not an
 // error: who reads the file says that.
 absl::Status CheckPrivate(const std::string& path);
+// That nobody but its owner can put another file into the folder.
+absl::Status CheckOnlyOwnerWrites(const std::string& folder);
 
 struct CertificateSummary {
   std::string spiffe_id;           // the one URI SAN, or ""

@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/host_port.h"
 #include "core/base/status_macros.h"
+#include "platform/keys.h"
 #include "platform/log.h"
 #include "platform/system.h"
 #include "server/accept_watch.h"
@@ -90,6 +91,7 @@ class Server {
           absl::StrCat("trust-domain is ", config_.trust_domain, ", but the authority in ",
                        config_.ca, " is that of ", authority_->trust_domain()));
     }
+    RETURN_IF_ERROR(CheckPrivate(FolderOf(config_.store)));
     ASSIGN_OR_RETURN(store_, MakeSqliteStore(config_.store, clock_));
     BuildRetention();
     RETURN_IF_ERROR(retention_->Start());  // before anything is audited by a clock of today

@@ -132,7 +132,7 @@ mutant flooding-live-session-is-never-replaced server/fleet/pacing.cc 'probe_tes
 mutant operator-has-one-call-more server/authorize.cc 'operator_limits_test *' \
   'kCalls{16, 64,' 'kCalls{17, 64,'
 mutant operators-have-one-follower-more server/authorize.cc 'operator_limits_test *' \
-  'kFollowers{8, 16,' 'kFollowers{8, 17,'
+  '8, 16, "follow drift"' '8, 17, "follow drift"'
 mutant role-ignored server/authorize.cc 'authorize_test *' \
   'if ((RolesOf(person->roles) & caller.permission->roles) != 0) return' 'if (true) return'
 mutant revoked-person-comes-in server/authorize.cc 'authorize_test *' \
@@ -233,10 +233,26 @@ mutant open-drift-stays-over server/store/drift_events.cc 'sqlite_store_test *' 
 mutant second-life-in-no-list server/store/drift_events.cc 'sqlite_store_test *' \
   'if (IsEnd(event)) RETURN_IF_ERROR(BeginAgain(' 'if (false) RETURN_IF_ERROR(BeginAgain('
 mutant old-drift-of-another-name-stays-open server/store/drift_events.cc 'sqlite_store_test *' \
-  '!drift.newest || !open.contains(' '!open.contains('
+  'said ? drift.newest && open.contains(' 'said ? open.contains('
 mutant over-drift-of-the-epoch-ends-the-open-one server/store/drift_events.cc 'sqlite_store_test *' \
-  '"e.drift_sequence = n.sequence AND e.kind IN (2, 3))))"' \
-  '"e.drift_sequence = n.sequence AND e.kind IN (9))))"'
+  '"e.drift_sequence = n.sequence AND e.kind IN (2, 3))"));' \
+  '"e.drift_sequence = n.sequence AND e.kind IN (9))"));'
+mutant end-of-the-newest-of-a-number server/store/reports.h 'sqlite_store_test StoreEpochs/*:*StoreEpochs*' \
+  'ORDER BY y.new_value = x.old_value DESC, y.event_id DESC LIMIT 1))"' \
+  'ORDER BY y.event_id DESC LIMIT 1))"'
+mutant newest-of-a-number-begins-again server/store/drift_events.cc 'sqlite_store_test *' \
+  'ORDER BY s.new_value = ?5 DESC, s.event_id DESC LIMIT 1' \
+  'ORDER BY ?5 IS NULL, s.event_id DESC LIMIT 1'
+mutant beginning-is-made-up-anew agent/reconciler.cc 'epochs_test *' \
+  'tracked_ = std::move(tracked);
+  return absl::OkStatus();
+}
+
+v1::OpenDrifts' \
+  'return absl::OkStatus();
+}
+
+v1::OpenDrifts'
 mutant server-without-reports-is-not-noticed agent/reporter.cc 'epochs_test *' \
   'return !welcome.epoch().empty() || welcome.want_full();' \
   'return !welcome.epoch().empty();'

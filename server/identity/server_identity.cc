@@ -78,6 +78,7 @@ absl::StatusOr<absl::Time> RefreshServerIdentity(Vfs& vfs, Authority& authority,
                                                  const ServerIdentityFiles& files,
                                                  const std::vector<std::string>& names,
                                                  absl::Time now, const RecordRenewal& record) {
+  RETURN_IF_ERROR(CheckPrivate(FolderOf(files.key)));
   RETURN_IF_ERROR(CheckPrivate(files.key));
   ASSIGN_OR_RETURN(const std::string key_pem, vfs.Read(files.key, kMaxPemBytes));
   ASSIGN_OR_RETURN(const KeyPtr key, ReadPrivateKeyPem(key_pem));

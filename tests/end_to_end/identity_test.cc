@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <functional>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -187,6 +188,61 @@ TEST(Identity, NoProgramUsesAKeyThatOthersCanRead) {
     EXPECT_THAT(ran.err, HasSubstr(absl::StrCat(name, " has mode 0640")));
     ASSERT_EQ(chmod(key.c_str(), 0600), 0);
   }
+}
+
+// Who can write in a folder can put another key there; who can read it has what a careless copy or
+// editor leaves beside the key.
+TEST(Identity, T38NoProgramUsesAFolderOfKeysThatOthersCanReach) {
+  Server server;
+  server.Start();
+  Host host("web-01");
+  ASSERT_EQ(host.Enroll(server.CreateToken()).exit_code, 0);
+  const auto ctl = [&] { return server.Ctl({"host", "list"}); };
+  ASSERT_EQ(ctl().exit_code, 0);
+  const std::string person = server.folder() + "/operators/admin";
+  for (const mode_t mode : {0770, 0707, 01777}) {
+    ASSERT_EQ(chmod(person.c_str(), mode), 0);
+    const Finished refused = ctl();
+    EXPECT_EQ(refused.exit_code, 4) << mode;
+    EXPECT_THAT(refused.err, HasSubstr("do:  chmod go-w " + person));
+  }
+  ASSERT_EQ(chmod(person.c_str(), 0755), 0);
+  EXPECT_EQ(ctl().exit_code, 0) << "people's folders may be read";
+  server.Kill(SIGTERM);
+  const auto serve = [&] { return Serve(server); };
+  const auto run = [&] { return host.Agent({"run", "--config", host.File("agent.yaml")}); };
+  const struct {
+    std::string folder;
+    std::function<Finished()> program;
+  } cases[] = {{server.folder(), serve},
+               {server.folder() + "/ca", serve},
+               {host.File("data"), run},
+               {host.File("data/identity"), run}};
+  for (const auto& test : cases) {
+    for (const mode_t mode : {0750, 0705, 0770, 0702}) {
+      ASSERT_EQ(chmod(test.folder.c_str(), mode), 0);
+      const Finished refused = test.program();
+      EXPECT_EQ(refused.exit_code, 1) << test.folder << " " << mode;
+      EXPECT_THAT(refused.err, HasSubstr("chmod 700 " + test.folder));
+    }
+    ASSERT_EQ(chmod(test.folder.c_str(), 0700), 0);
+  }
+}
+
+// A key is not written where others can reach it either.
+TEST(Identity, T38EnrolmentWritesNoKeyIntoAFolderThatOthersCanReach) {
+  Server server;
+  server.Start();
+  Host host("web-01");
+  ASSERT_EQ(mkdir(host.File("data").c_str(), 0700), 0);
+  ASSERT_EQ(chmod(host.File("data").c_str(), 0755), 0);
+  const Json token = server.CreateToken();
+  const Finished refused = host.Enroll(token);
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("chmod 700 " + host.File("data")));
+  EXPECT_FALSE(std::filesystem::exists(host.File("data/identity")));
+  ASSERT_EQ(chmod(host.File("data").c_str(), 0700), 0);
+  EXPECT_EQ(host.Enroll(token).exit_code, 0) << "the token was not used up";
 }
 
 // What the server shows a new connection.

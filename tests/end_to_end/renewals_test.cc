@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "agent/identity.h"
 #include "dumpwarden/v1/admin.grpc.pb.h"
 #include "tests/end_to_end/strangers.h"
 
@@ -70,10 +71,16 @@ class Renewal : public testing::Test {
 };
 
 TEST_F(Renewal, OfARunningAgentGetsANewKeyAtHalfLifeAndLosesNothing) {
-  const Leaf old = Age(server_, host_, 4 * kDay);
+  host_.Start();
+  ASSERT_TRUE(Eventually([&] { return IsConnected(); }));
   const std::string host_key = ReadAll(host_.File("data/identity/host.key"));
   host_.Set("CrashDumpEnabled", "dword:00000000");  // to be told over the change of certificates
-  host_.Start();
+  const Leaf old = Issue(server_, id_, absl::Now() - 4 * kDay);
+  const auto vfs = MakeSystemVfs();
+  Identity aged = *LoadIdentity(*vfs, host_.File("data"));
+  aged.chain_pem = old.chain;
+  aged.key_pem = old.key;
+  ASSERT_THAT(SaveIdentity(*vfs, host_.File("data"), aged, host_key, /*replace=*/true), IsOk());
   ASSERT_TRUE(Eventually([&] { return CertificateOf(host_).not_after > absl::Now() + 6 * kDay; }))
       << host_.process().Err();
   EXPECT_TRUE(Eventually([&] {
@@ -160,9 +167,28 @@ TEST_F(Renewal, T38AStolenTlsKeyIsNotRenewedAndAnExpiredOneOpensNothing) {
   EXPECT_EQ(v1::Admin::NewStub(channel)->ListHosts(&context, {}, &hosts).error_code(),
             grpc::StatusCode::UNAUTHENTICATED);
   EXPECT_NE(RowOf(server_, id_)["state"], "hold") << "nor does it shut the host out";
+}
+
+// Only a host's, and only for so long, gets through the handshake at all.
+TEST_F(Renewal, T31AnyOtherExpiredCertificateDoesNotPassTheHandshake) {
   const Leaf too_late = Issue(server_, id_, absl::Now() - 98 * kDay);
   EXPECT_EQ(AskToRenew(Dial(server_, too_late.chain, too_late.key)).error_code(),
             grpc::StatusCode::UNAVAILABLE);
+  const auto vfs = MakeSystemVfs();
+  const auto random = MakeSystemRandom();
+  const auto authority = Authority::Open(*vfs, *random, server_.folder() + "/ca");
+  ASSERT_THAT(authority, IsOk());
+  const KeyPtr key = *MakeKey();
+  const auto person =
+      (*authority)->IssueOperator(*key, "alice", absl::Now() - 2 * kDay, absl::Hours(1));
+  ASSERT_THAT(person, IsOk());
+  EXPECT_EQ(AskToRenew(Dial(server_, person->chain_pem, *PrivateKeyPem(*key))).error_code(),
+            grpc::StatusCode::UNAVAILABLE);
+  EXPECT_TRUE(Eventually([&] {
+    const std::string rows =
+        server_.CtlJson({"audit", "list", "--action", "handshake.refused"}).dump();
+    return absl::StrContains(rows, "/operator/alice") || absl::StrContains(rows, id_);
+  }));
 }
 
 TEST_F(Renewal, IsRefusedToAHostThatWasRevoked) {
