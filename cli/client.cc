@@ -449,7 +449,7 @@ absl::StatusOr<v1::LoginResponse> CallLogin(const std::string& server, const std
     const bool stranger = handshake->verdict() == ChainVerdict::kOtherCa;
     return Trouble(status.code(), what,
                    stranger ? "it is not the server that made this code; nothing was sent to it"
-                            : WhyNotTheirs(handshake->verdict(), context),
+                            : WhyNotTheirs(*handshake, context),
                    "check --server, and that nobody sits in between");
   }
   if (absl::IsUnavailable(status)) {

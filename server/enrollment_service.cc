@@ -45,8 +45,9 @@ class EnrollmentService final : public v1::Enrollment::Service {
         authorizer_.Authorize(context, absl::StrCat("dumpwarden.v1.Enrollment.", method));
     if (!caller.ok()) return ToGrpc(caller.status());
     absl::StatusOr<Response> answer = call(*caller);
-    if (answer.ok()) response = *std::move(answer);
-    return ToGrpc(answer.status());
+    if (!answer.ok()) return ToGrpc(answer.status());
+    response = *std::move(answer);
+    return grpc::Status::OK;
   }
 
   Authorizer& authorizer_;

@@ -20,10 +20,12 @@ namespace dumpwarden {
 inline constexpr absl::string_view kStartOfEnd =
     "COALESCE((SELECT y.event_id FROM drift_event y WHERE y.host_id = x.host_id AND "
     "y.epoch = x.epoch AND y.sequence = x.drift_sequence AND y.kind IN (1, 4)), "
-    "(SELECT y.event_id FROM drift_event y WHERE y.host_id = x.host_id AND "
+    "(SELECT MAX(y.event_id) FROM drift_event y WHERE y.host_id = x.host_id AND "
     "y.sequence = x.drift_sequence AND y.setting = x.setting AND y.mode = x.mode AND "
-    "y.kind = 1 AND y.event_id < x.event_id "
-    "ORDER BY y.new_value = x.old_value DESC, y.event_id DESC LIMIT 1))";
+    "y.kind = 1 AND y.event_id < x.event_id AND y.new_value = x.old_value), "
+    "(SELECT MAX(y.event_id) FROM drift_event y WHERE y.host_id = x.host_id AND "
+    "y.sequence = x.drift_sequence AND y.setting = x.setting AND y.mode = x.mode AND "
+    "y.kind = 1 AND y.event_id < x.event_id))";
 
 // kAborted when the report is not the next of its epoch; a repeat changes nothing.
 absl::Status KeepReport(Database& db, const ReportCommit& commit);
