@@ -216,6 +216,27 @@ TEST_F(StoreFaults, KeepsAReportWithItsDriftOrNothingOfIt) {
   LoopOver(operation);
 }
 
+TEST_F(StoreFaults, RenewsAndHoldsAHostOrTakesATokenBackWithAnAuditRow) {
+  LoopStatus([](Store& store) { return store.RenewHost(1, true, By("host.hold")); });
+  LoopStatus([this](Store& store) {
+    return store.RevokeToken("open", clock_.Now(), By("token.revoke")).status();
+  });
+}
+
+TEST_F(StoreFaults, MakesAFileOfTokensOrNoneOfThem) {
+  LoopStatus([this](Store& store) {
+    std::vector<std::pair<TokenRow, Audit>> tokens;
+    for (const char* id : {"a", "b", "c"}) {
+      TokenRow token;
+      token.id = id;
+      token.labels = {{"role", "sql"}};
+      token.expires = clock_.Now() + absl::Hours(1);
+      tokens.emplace_back(token, By("token.create"));
+    }
+    return store.CreateTokens(tokens);
+  });
+}
+
 TEST_F(StoreFaults, NotesWhomItHeard) {
   LoopStatus([this](Store& store) {
     return store.TouchHosts({{1, clock_.Now() + absl::Hours(1), "", "", 0},
