@@ -32,9 +32,10 @@ class Secrets : public testing::Test {
  protected:
   // --- What must not be found.
 
-  void HideToken(const std::string& what, const Json& token) {
-    const std::vector<std::string> parts = absl::StrSplit(
-        token["token"].get<std::string>(), '.');  // dwt1.<id>.<secret>.<pin>.<expiry>
+  // A token's or a login code's.
+  void HideToken(const std::string& what, const std::string& token) {
+    const std::vector<std::string> parts =
+        absl::StrSplit(token, '.');  // dwt1.<id>.<secret>.<pin>.<expiry>
     ASSERT_EQ(parts.size(), 5u);
     Hide(what, parts[2]);
   }
@@ -90,6 +91,7 @@ class Secrets : public testing::Test {
   }
 
   void Enroll();
+  void LogIn();
   void Work();
   void Fail();
   void SaveAndRestore();
@@ -97,6 +99,7 @@ class Secrets : public testing::Test {
   TempFolder folder_;
   Server server_;
   Host host_{"web-01"};
+  Person alice_{"alice"};
   std::multimap<std::string, std::string> secrets_;        // and what it is
   std::set<std::string> may_hold_;                         // files
   std::vector<std::pair<std::string, std::string>> said_;  // who, what
@@ -107,7 +110,7 @@ void Secrets::Enroll() {
     std::vector<std::string> create = {"token", "create"};
     if (absl::StrContains(name, "another")) create.insert(create.end(), {"--name", "db-01"});
     const Json token = server_.CtlJson(create);
-    HideToken(name, token);
+    HideToken(name, token["token"]);
     if (absl::StrContains(name, "waiting")) continue;
     Host other("web-02");
     const Host& host = absl::StrContains(name, "used") ? host_ : other;
@@ -126,6 +129,21 @@ void Secrets::Enroll() {
   for (const char* key : {"tls.key", "host.key"}) {
     HideKey(host_.File(absl::StrCat("data/identity/", key)));
   }
+}
+
+void Secrets::LogIn() {
+  const Json code = server_.CtlJson({"person", "add", "alice", "--role", "viewer"});
+  HideToken("login code", code["code"]);
+  may_hold_.insert(alice_.File("code"));
+  ASSERT_EQ(Heard("login", alice_.LogIn(code)).exit_code, 0);
+  Heard("login again", alice_.LogIn(code));
+  const std::string text = code["code"];
+  Heard("login with half", Person("mallory").LogIn({{"code", text.substr(0, text.size() - 30)},
+                                                    {"address", code["address"]}}));
+  for (const auto& entry : fs::recursive_directory_iterator(alice_.File("config"))) {
+    if (entry.path().extension() == ".key") HideKey(entry.path());
+  }
+  Heard("people", server_.Ctl({"person", "list", "-o", "json"}));
 }
 
 void Secrets::Work() {
@@ -199,6 +217,7 @@ TEST_F(Secrets, T36AreInNothingThatIsWrittenOrSaid) {
   }
   ASSERT_EQ(may_hold_.size(), 5u) << "root, clients, servers, the server, the operator";
   ASSERT_NO_FATAL_FAILURE(Enroll());
+  ASSERT_NO_FATAL_FAILURE(LogIn());
   ASSERT_NO_FATAL_FAILURE(Work());
   ASSERT_NO_FATAL_FAILURE(Fail());
   ASSERT_NO_FATAL_FAILURE(SaveAndRestore());
@@ -208,11 +227,13 @@ TEST_F(Secrets, T36AreInNothingThatIsWrittenOrSaid) {
   HeardFiles(server_.folder());
   HeardFiles(folder_.path());
   HeardFiles(fs::path(host_.File("x")).parent_path());
+  HeardFiles(fs::path(alice_.File("x")).parent_path());
   EXPECT_THAT(Found(), IsEmpty());
   // The search does find what is there.
   Heard("a token's file", ReadAll(host_.File("token")));
   Heard("a key's file", ReadAll(host_.File("data/identity/tls.key")));
-  EXPECT_EQ(Found().size(), 2u);
+  Heard("a code's file", ReadAll(alice_.File("code")));
+  EXPECT_EQ(Found().size(), 3u);
 }
 
 }  // namespace
