@@ -8,6 +8,8 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <regex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -115,6 +117,34 @@ TEST_P(Documented, CommandsWork) {
                   {"HOME", folder.path()},
                   {"DUMPCTL_CONFIG", server.folder() + "/operators/admin/dumpctl.yaml"}});
   EXPECT_EQ(done.exit_code, 0) << done.out << done.err;
+}
+
+// Suite.Name of every test in the sources.
+std::set<std::string> AllTests() {
+  std::set<std::string> tests;
+  const std::regex start(R"(\bTEST(?:_F|_P)?\(\s*(\w+)\s*,\s*(\w+)\s*\))");
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(
+           absl::StrCat(DUMPWARDEN_SOURCE_DIR, "/tests"))) {
+    const auto extension = entry.path().extension();
+    if (extension != ".cc" && extension != ".h") continue;
+    const std::string text = ReadAll(entry.path());
+    for (std::sregex_iterator at(text.begin(), text.end(), start), end; at != end; ++at) {
+      tests.insert(absl::StrCat((*at)[1].str(), ".", (*at)[2].str()));
+    }
+  }
+  return tests;
+}
+
+// An assurance case whose tests are gone assures nothing.
+TEST(AssuranceCase, NamesOnlyTestsThatThereAre) {
+  const std::string text = ReadAll(absl::StrCat(DUMPWARDEN_SOURCE_DIR, "/docs/security.md"));
+  const std::set<std::string> tests = AllTests();
+  const std::regex name(R"(`([A-Z]\w*\.[A-Z]\w*)`)");
+  int named = 0;
+  for (std::sregex_iterator at(text.begin(), text.end(), name), end; at != end; ++at, ++named) {
+    EXPECT_THAT(tests, testing::Contains((*at)[1].str()));
+  }
+  EXPECT_GT(named, 40);
 }
 
 INSTANTIATE_TEST_SUITE_P(Docs, Documented, testing::ValuesIn(Documents()), [](const auto& info) {

@@ -237,9 +237,9 @@ mutant old-drift-of-another-name-stays-open server/store/drift_events.cc 'sqlite
 mutant over-drift-of-the-epoch-ends-the-open-one server/store/drift_events.cc 'sqlite_store_test *' \
   '"e.drift_sequence = n.sequence AND e.kind IN (2, 3))"));' \
   '"e.drift_sequence = n.sequence AND e.kind IN (9))"));'
-mutant end-of-the-newest-of-a-number server/store/reports.h 'sqlite_store_test StoreEpochs/*:*StoreEpochs*' \
-  'ORDER BY y.new_value = x.old_value DESC, y.event_id DESC LIMIT 1))"' \
-  'ORDER BY y.event_id DESC LIMIT 1))"'
+mutant end-of-the-newest-of-a-number server/store/reports.h 'sqlite_store_test *StoreEpochs*' \
+  '"y.kind = 1 AND y.event_id < x.event_id AND y.new_value = x.old_value), "' \
+  '"y.kind = 1 AND y.event_id < x.event_id AND y.new_value = -1), "'
 mutant newest-of-a-number-begins-again server/store/drift_events.cc 'sqlite_store_test *' \
   'ORDER BY s.new_value = ?5 DESC, s.event_id DESC LIMIT 1' \
   'ORDER BY ?5 IS NULL, s.event_id DESC LIMIT 1'

@@ -313,7 +313,7 @@ TEST_F(Dumpctl, SaysWhichServerDoesNotAnswer) {
   EXPECT_THAT(ran.err, HasSubstr("refused"));
 }
 
-TEST_F(Dumpctl, PutsDataOnStdoutInEveryFormatWithoutWhatAHostMadeUp) {
+TEST_F(Dumpctl, T23PutsDataOnStdoutInEveryFormatWithoutWhatAHostMadeUp) {
   admin_.hosts.add_hosts()->set_name(kHostile);
   EXPECT_EQ(Json::parse(Do({"host", "list", "-o", "json"}).out)[0]["name"], kHostile);
   EXPECT_THAT(Do({"host", "list", "-o", "csv"}).out, HasSubstr("\r\n'=web"));

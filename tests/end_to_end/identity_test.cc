@@ -41,7 +41,7 @@ Finished Serve(const Server& server) {
       {Program("dumpwarden-server"), "serve", "--config", server.folder() + "/server.yaml"});
 }
 
-TEST(Identity, TokenWorksOnce) {
+TEST(Identity, T33TokenWorksOnce) {
   Server server;
   server.Start();
   Host first("web-01");
@@ -169,7 +169,7 @@ TEST(Identity, WhoIsRefusedBeforeTheFirstLookAtTheClockDoesNotVouchForIt) {
   EXPECT_TRUE(kept->Step().value());
 }
 
-TEST(Identity, NoProgramUsesAKeyThatOthersCanRead) {
+TEST(Identity, T38NoProgramUsesAKeyThatOthersCanRead) {
   Server server;
   server.Start();
   Host host("web-01");
@@ -341,7 +341,7 @@ TEST(Identity, HostMayNotActAsOperatorNorOperatorAsHost) {
 }
 
 // One host's session with everything that it could say about itself naming another host.
-TEST(Identity, MetadataAndFieldsNamingAnotherHostChangeNothingThere) {
+TEST(Identity, T21MetadataAndFieldsNamingAnotherHostChangeNothingThere) {
   Server server;
   server.Start();
   Host victim("victim");

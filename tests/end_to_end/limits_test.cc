@@ -80,7 +80,7 @@ class LimitsOnTheWire : public testing::Test {
   std::uint64_t others_reports_ = 0;
 };
 
-TEST_F(LimitsOnTheWire, MessageOfAHostHasAtMostOneMebibyte) {
+TEST_F(LimitsOnTheWire, T20MessageOfAHostHasAtMostOneMebibyte) {
   constexpr std::size_t kMebibyte = 1024 * 1024;
   const struct {
     const char* why;
@@ -145,7 +145,7 @@ TEST_F(LimitsOnTheWire, MetadataHaveAtMostEightKibibytes) {
   }
 }
 
-TEST_F(LimitsOnTheWire, EnrolmentHasAtMost64Kibibytes) {
+TEST_F(LimitsOnTheWire, T20EnrolmentHasAtMost64Kibibytes) {
   constexpr std::size_t kLimit = 64 * 1024;
   const Json token = server_.CreateToken();
   grpc::SslCredentialsOptions options;
@@ -202,7 +202,7 @@ bool AuditHasRate(const Server& server) {
   return false;
 }
 
-TEST_F(LimitsOnTheWire, StormOfReconnectsIsRefusedAndRecorded) {
+TEST_F(LimitsOnTheWire, T31StormOfReconnectsIsRefusedAndRecorded) {
   const auto channel = Dial(server_, host_);
   int joined = 0;
   int refused = 0;
@@ -258,7 +258,7 @@ int DriftsOf(const Server& server, const Host& host) {
   return drifts;
 }
 
-TEST(Flood, OfOneHostDelaysNoOtherAndTakesNoMemory) {
+TEST(Flood, T31OfOneHostDelaysNoOtherAndTakesNoMemory) {
   Server server;
   server.Start();
   server.Apply(kKernelDumps);

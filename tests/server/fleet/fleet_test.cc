@@ -619,7 +619,7 @@ TEST_F(FleetTest, WelcomesTheNewerWhenTheOldOneCloses) {
   EXPECT_TRUE(sent[0].has_welcome());
 }
 
-TEST_F(FleetTest, QuarantinesBothWhenTheOldOneLives) {
+TEST_F(FleetTest, T13QuarantinesBothWhenTheOldOneLives) {
   FakeStream first, second;
   const SessionId one = Hello(first, "one");
   first.Take();

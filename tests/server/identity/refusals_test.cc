@@ -30,7 +30,7 @@ TEST_F(RefusalsTest, SaysTheFirstOfEachReasonAtOnce) {
   EXPECT_EQ(said_[1].reason, "other-ca");
 }
 
-TEST_F(RefusalsTest, SaysAFloodOnceAMinuteWithItsCount) {
+TEST_F(RefusalsTest, T35SaysAFloodOnceAMinuteWithItsCount) {
   for (int i = 0; i < 1000; ++i) Refuse("expired");
   EXPECT_EQ(said_.size(), 1u);
   clock_.Advance(absl::Seconds(59));
