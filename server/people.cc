@@ -206,7 +206,7 @@ IssueLogin People::MakeIssue(EVP_PKEY& key, const std::string& code_id, const st
          .detail = absl::StrCat("code ", code_id, ", certificate ", summary.serial, " until ",
                                 absl::FormatTime(summary.not_after, absl::UTCTimeZone())),
          .before = "",
-         .after = ""}};
+         .after = Sha256(issued.chain.front())}};
   };
 }
 

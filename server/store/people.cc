@@ -241,11 +241,12 @@ absl::StatusOr<bool> UpdateRoles(Database& db, const RolesChange& change, Audit&
 }
 
 absl::StatusOr<bool> UpdatePersonRevoked(Database& db, const std::string& name, absl::Time now,
-                                         bool trial) {
+                                         bool trial, Audit& row) {
   ASSIGN_OR_RETURN(const Numbered person, Find(db, name));
   if (person.row.revoked.has_value()) return false;
   if (Holds(person.row.roles, kAdminRole)) RETURN_IF_ERROR(CheckAdminRemains(db, person, now));
   if (trial) return true;
+  row.before = Sha256(absl::StrJoin(person.row.roles, ","));
   ASSIGN_OR_RETURN(Statement update,
                    db.Prepare("UPDATE person SET revoked = ?2, unlisted = 0 WHERE person_id = ?1"));
   RETURN_IF_ERROR(update.Bind(1, person.id).Bind(2, absl::ToUnixMicros(now)).Run());

@@ -32,7 +32,7 @@ struct RolesChange {
 // Both are false when nothing changes.  UpdateRoles puts before and after into `row`.
 absl::StatusOr<bool> UpdateRoles(Database& db, const RolesChange& change, Audit& row);
 absl::StatusOr<bool> UpdatePersonRevoked(Database& db, const std::string& name, absl::Time now,
-                                         bool trial);
+                                         bool trial, Audit& row);
 
 }  // namespace dumpwarden
 

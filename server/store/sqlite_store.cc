@@ -92,8 +92,8 @@ class SqliteStore : public Store {
 
   absl::StatusOr<bool> RevokeToken(const std::string& id, absl::Time now,
                                    const Audit& audit) override {
-    return CommitWhenChanged(audit,
-                             [&](Database& db, Audit&) { return UpdateTokenRevoked(db, id, now); });
+    return CommitWhenChanged(
+        audit, [&](Database& db, Audit& row) { return UpdateTokenRevoked(db, id, now, row); });
   }
 
   absl::StatusOr<HostRow> EnrollHost(const std::string& token_id, const std::string& secret_digest,
@@ -144,7 +144,9 @@ class SqliteStore : public Store {
     });
   }
   absl::Status CreateLoginCode(const LoginCodeRow& code, const Audit& audit) override {
-    return CommitAudited(audit, [&](Database& db) { return InsertLoginCode(db, code); });
+    Audit row = audit;
+    row.after = code.secret_digest;
+    return CommitAudited(row, [&](Database& db) { return InsertLoginCode(db, code); });
   }
   absl::StatusOr<PersonRow> UseLoginCode(const LoginClaim& claim, const IssueLogin& issue,
                                          const Audit& refusal) override {
@@ -172,7 +174,8 @@ class SqliteStore : public Store {
   absl::StatusOr<bool> RevokePerson(const std::string& name, absl::Time now, bool trial,
                                     const Audit& audit) override {
     return CommitWhenChanged(
-        audit, [&](Database& db, Audit&) { return UpdatePersonRevoked(db, name, now, trial); },
+        audit,
+        [&](Database& db, Audit& row) { return UpdatePersonRevoked(db, name, now, trial, row); },
         trial);
   }
 

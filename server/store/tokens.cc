@@ -101,9 +101,10 @@ absl::StatusOr<std::vector<TokenRecord>> SelectTokens(Database& db) {
   }
 }
 
-absl::StatusOr<bool> UpdateTokenRevoked(Database& db, const std::string& id, absl::Time now) {
-  ASSIGN_OR_RETURN(Statement select,
-                   db.Prepare("SELECT used, expires, revoked FROM token WHERE token_id = ?"));
+absl::StatusOr<bool> UpdateTokenRevoked(Database& db, const std::string& id, absl::Time now,
+                                        Audit& row) {
+  ASSIGN_OR_RETURN(Statement select, db.Prepare("SELECT used, expires, revoked, secret_digest "
+                                                "FROM token WHERE token_id = ?"));
   ASSIGN_OR_RETURN(const bool found, select.Bind(1, id).Step());
   if (!found) return absl::NotFoundError(absl::StrCat("there is no token ", Quote(id)));
   if (!select.IsNull(2)) return false;
@@ -114,6 +115,7 @@ absl::StatusOr<bool> UpdateTokenRevoked(Database& db, const std::string& id, abs
   if (absl::FromUnixMicros(select.Int(1)) <= now) {
     return absl::FailedPreconditionError("the token has expired: nobody can use it any more");
   }
+  row.before = select.Blob(3);
   ASSIGN_OR_RETURN(Statement update,
                    db.Prepare("UPDATE token SET revoked = ?2 WHERE token_id = ?1"));
   RETURN_IF_ERROR(update.Bind(1, id).Bind(2, absl::ToUnixMicros(now)).Run());

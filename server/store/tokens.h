@@ -15,8 +15,9 @@ namespace dumpwarden {
 
 absl::Status InsertToken(Database& db, const TokenRow& token);
 absl::StatusOr<std::vector<TokenRecord>> SelectTokens(Database& db);
-// As Store::RevokeToken.
-absl::StatusOr<bool> UpdateTokenRevoked(Database& db, const std::string& id, absl::Time now);
+// As Store::RevokeToken; `row` gets the digest.
+absl::StatusOr<bool> UpdateTokenRevoked(Database& db, const std::string& id, absl::Time now,
+                                        Audit& row);
 absl::StatusOr<std::optional<absl::Time>> SelectNewestExpiry(Database& db, absl::Time now);
 // A token as presented by somebody who wants to become `host`.
 struct TokenClaim {
