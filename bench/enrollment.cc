@@ -3,7 +3,6 @@
 // its own, as hosts do; then as many bare TLS handshakes with the same listener.
 // Prints how many of each there are in a second, and what each costs the server.
 // bench_enrollment SERVER-PID ADDRESS TOKEN-FILE: a token a line.
-#include <openssl/ssl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,6 +25,7 @@
 #include "core/base/token.h"
 #include "platform/system.h"
 #include "tests/support/bare_session.h"
+#include "tests/support/bare_tls.h"
 
 namespace dumpwarden {
 namespace {
@@ -61,27 +61,6 @@ absl::StatusOr<Cost> Measure(const std::string& pid, std::size_t count,
   return Cost{took.count() / n, (CpuMillis(pid) - cpu) / n};
 }
 
-struct Freed {
-  void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
-  void operator()(BIO* connection) const { BIO_free_all(connection); }
-};
-
-// What a connection costs before a word is said: gRPC speaks TLS with ALPN h2.
-absl::Status Handshake(SSL_CTX* context, const std::string& address) {
-  const std::unique_ptr<BIO, Freed> connection(BIO_new_ssl_connect(context));
-  SSL* tls = nullptr;
-  BIO_get_ssl(connection.get(), &tls);
-  BIO_set_conn_hostname(connection.get(), address.c_str());
-  constexpr unsigned char kH2[] = {2, 'h', '2'};
-  if (tls == nullptr || SSL_set_alpn_protos(tls, kH2, sizeof kH2) != 0 ||
-      BIO_do_handshake(connection.get()) != 1) {
-    return absl::UnavailableError(absl::StrCat("no TLS handshake with ", address));
-  }
-  char settings[64];  // the server's first words: it has finished too
-  if (BIO_read(connection.get(), settings, sizeof settings) > 0) return absl::OkStatus();
-  return absl::UnavailableError(absl::StrCat(address, " hung up"));
-}
-
 struct Prepared {
   EnrollmentKeys keys;
   v1::EnrollRequest request;
@@ -108,9 +87,9 @@ absl::Status Run(const std::string& pid, const std::string& address, const std::
   const std::unique_ptr<Clock> clock = MakeSystemClock();
   ASSIGN_OR_RETURN(const std::vector<Prepared> hosts, Prepare(file));
   const std::size_t count = hosts.size() - 1;  // the last token keeps the listener open
-  const std::unique_ptr<SSL_CTX, Freed> context(SSL_CTX_new(TLS_client_method()));
+  const BareTls tls;
   ASSIGN_OR_RETURN(const Cost bare, Measure(pid, count, [&](std::size_t) {
-                     return Handshake(context.get(), address);
+                     return tls.Handshake(address);
                    }));
   ASSIGN_OR_RETURN(
       const Cost enrolment, Measure(pid, count, [&](std::size_t i) -> absl::Status {

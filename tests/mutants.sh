@@ -20,7 +20,7 @@ mutant ack-before-commit server/fleet/reports.cc 'reports_test *' \
       session->out->Send(AckOf(now, false));' \
   'if (true) {
       session->out->Send(AckOf(now, false));'
-mutant session-outlives-revocation server/fleet/fleet.cc 'revocation_test *' \
+mutant session-outlives-revocation server/fleet/admission.cc 'revocation_test *' \
   'return CloseAll(host, v1::Goodbye::REASON_REVOKED, kRevoked);' \
   'return 0;'
 mutant expired-leaf-let-in-without-hold server/identity/renewal.cc 'renewal_test *' \
@@ -35,7 +35,7 @@ mutant renewal-without-the-host-key server/identity/renewal.cc 'renewal_test *' 
 mutant expired-leaf-opens-more-than-a-renewal server/authorize.cc 'authorize_test *' \
   'permission->who == Who::kHostEvenLate ? kLateRenewal : absl::ZeroDuration();' \
   'permission->who != Who::kAnybody ? kLateRenewal : absl::ZeroDuration();'
-mutant held-host-let-in server/fleet/fleet.cc 'hold_test *' \
+mutant held-host-let-in server/fleet/admission.cc 'hold_test *' \
   'if (host.hold || held_.contains(host.id)) return WhyHeld(host.uuid);' ''
 mutant old-identity-gone-before-the-new-is-durable agent/identity.cc 'renew_test *' \
   'RETURN_IF_ERROR(vfs.MakeFolder(fresh));' \
@@ -45,7 +45,7 @@ mutant old-identity-gone-before-the-new-is-durable agent/identity.cc 'renew_test
     enrolled = false;
   }
   RETURN_IF_ERROR(vfs.MakeFolder(fresh));'
-mutant stream-let-in-before-revocation server/fleet/fleet.cc 'revocation_test *' \
+mutant stream-let-in-before-revocation server/fleet/admission.cc 'revocation_test *' \
   'revoked_.insert(host);' \
   ''
 mutant no-read-back core/reconcile/apply.cc 'apply_test *' \
