@@ -88,9 +88,8 @@ absl::Status Run(const std::string& pid, const std::string& address, const std::
   ASSIGN_OR_RETURN(const std::vector<Prepared> hosts, Prepare(file));
   const std::size_t count = hosts.size() - 1;  // the last token keeps the listener open
   const BareTls tls;
-  ASSIGN_OR_RETURN(const Cost bare, Measure(pid, count, [&](std::size_t) {
-                     return tls.Handshake(address);
-                   }));
+  ASSIGN_OR_RETURN(const Cost bare,
+                   Measure(pid, count, [&](std::size_t) { return tls.Handshake(address); }));
   ASSIGN_OR_RETURN(
       const Cost enrolment, Measure(pid, count, [&](std::size_t i) -> absl::Status {
         ASSIGN_OR_RETURN(const v1::EnrollResponse response,
