@@ -8,7 +8,9 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <map>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -436,8 +438,18 @@ absl::Status Database::BackUpTo(const std::string& path) {
     RETURN_IF_ERROR(CopyPages(db_, copy->db_));
   }
   // The copy says WAL, as its source; opened anew it is one file without it.
-  ASSIGN_OR_RETURN(const std::unique_ptr<Database> copy, Open(path, Durability::kExtra));
-  return copy->CheckIntegrity();
+  ASSIGN_OR_RETURN(std::unique_ptr<Database> copy, Open(path, Durability::kExtra));
+  RETURN_IF_ERROR(copy->CheckIntegrity());
+  copy.reset();
+  // SQLite forgives its own clean-up; who keeps the one file would not have all.
+  std::error_code ignored;
+  for (const char* suffix : {"-journal", "-wal"}) {
+    if (!std::filesystem::exists(path + suffix, ignored)) continue;
+    return absl::UnavailableError(absl::StrCat("database ", path, ": the copy was left with ", path,
+                                               suffix,
+                                               " beside it: the disk failed meanwhile; try again"));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace dumpwarden

@@ -180,13 +180,10 @@ class SqliteStore : public Store {
   }
 
   absl::Status RenewHost(HostId host, bool hold, const Audit& audit) override {
-    return CommitHostChange(host, audit,
-                            [&](Database& db) -> absl::StatusOr<bool> {
-                              RETURN_IF_ERROR(CheckRenewable(db, host));
-                              if (hold) RETURN_IF_ERROR(UpdateHold(db, host, true));
-                              return true;
-                            })
-        .status();
+    return CommitAudited(audit, [&](Database& db) -> absl::Status {
+      RETURN_IF_ERROR(CheckRenewable(db, host));
+      return hold ? UpdateHold(db, host, true) : absl::OkStatus();
+    });
   }
 
   absl::StatusOr<bool> ApproveHost(HostId host, const Audit& audit) override {

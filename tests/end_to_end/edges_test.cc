@@ -27,7 +27,7 @@ TEST(Edges, ServerNamesAWrongWordAndItsVersion) {
     const char* says;
   } cases[] = {
       {{"frob"}, "frob"},
-      {{}, "init, serve, backup or restore"},
+      {{}, "init, serve, admit, backup or restore"},
       {{"serve", "--nope"}, "--nope"},
       {{"init", "--dir", "/nonexistent/x", "--listen", "foo"}, "--listen: found \"foo\""},
       {{"init", "--dir", "/nonexistent/x", "--name", "a b"}, "--name a b"},

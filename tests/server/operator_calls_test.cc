@@ -11,8 +11,8 @@
 namespace dumpwarden {
 namespace {
 
-constexpr CallLimit kCalls{8, 12, "run", "wait"};
-constexpr CallLimit kOthers{1, 1, "follow", "end one"};
+constexpr CallLimit kCalls{8, 12, "run", "wait", "calls-of-one", "calls"};
+constexpr CallLimit kOthers{1, 1, "follow", "end one", "followers-of-one", "followers"};
 
 class OperatorCallsTest : public testing::Test {
  protected:

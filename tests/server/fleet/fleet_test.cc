@@ -315,6 +315,7 @@ TEST_F(FleetTest, KeepsNothingThatIsTooLongOrComesTwice) {
   const std::string word(257, 'x');
   const auto event = [](v1::Report& report) {
     v1::DriftEvent& added = *report.add_events();
+    added.set_sequence(1);
     added.set_kind(v1::DriftEvent::KIND_DRIFTED);
     added.set_mode(v1::MODE_ENFORCE);
     return &added;
@@ -354,6 +355,7 @@ TEST_F(FleetTest, KeepsNothingThatIsTooLongOrComesTwice) {
       {"events.desired", [&](auto& r) { event(r)->set_desired(text); }},
       {"events.setting", [&](auto& r) { event(r)->set_setting(word); }},
       {"events.policy", [&](auto& r) { event(r)->set_policy(word); }},
+      {"events.sequence", [&](auto& r) { event(r)->set_sequence(0); }},
       {"events.kind", [&](auto& r) { event(r)->set_kind(static_cast<v1::DriftEvent::Kind>(99)); }},
       {"events.mode", [&](auto& r) { event(r)->set_mode(static_cast<v1::Mode>(99)); }},
   };
