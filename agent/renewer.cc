@@ -10,13 +10,6 @@
 #include "core/base/status_macros.h"
 
 namespace dumpwarden {
-namespace {
-
-// The clock may be set, and a machine that slept wakes up late.
-constexpr absl::Duration kLookAgain = absl::Minutes(1);
-
-}  // namespace
-
 Renewer::Renewer(Parts parts, Call call, std::function<void()> on_renewed)
     : parts_(std::move(parts)),
       call_(std::move(call)),
@@ -40,16 +33,21 @@ bool Renewer::stopping() {
 void Renewer::Use(Identity identity) {
   const double fraction = parts_.random.Fraction();
   const std::lock_guard lock(mutex_);
-  due_ = WhenToRenew(identity, fraction, parts_.clock.Now());
+  fraction_ = fraction;
+  nothing_to_do_ = false;
   identity_ = std::move(identity);
   retry_ = not_before_ = absl::ZeroDuration();
   changed_.notify_all();
 }
 
+// By the clock of each time: one that is far ahead may be set right.
 absl::Duration Renewer::Wait() const {
+  if (nothing_to_do_) return parts_.look_again;
+  const absl::Time now = parts_.clock.Now();
   const absl::Duration wait =
-      std::max(due_ - parts_.clock.Now(), not_before_ - parts_.clock.Monotonic());
-  return std::clamp(wait, absl::ZeroDuration(), kLookAgain);
+      std::max(WhenToRenew(identity_, fraction_, now) - now,
+               std::max(not_before_, rests_until_) - parts_.clock.Monotonic());
+  return std::clamp(wait, absl::ZeroDuration(), parts_.look_again);
 }
 
 void Renewer::Run() {
@@ -73,7 +71,8 @@ void Renewer::TryOnce(const Identity& identity) {
   {
     // Until the new one is taken up (Use), there is nothing to do.
     const std::lock_guard lock(mutex_);
-    if (identity_.chain_pem == identity.chain_pem) due_ = absl::InfiniteFuture();
+    if (identity_.chain_pem == identity.chain_pem) nothing_to_do_ = true;
+    rests_until_ = parts_.clock.Monotonic() + kRenewalRest;
   }
   if (*held) {
     parts_.log.Warning(

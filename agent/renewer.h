@@ -25,6 +25,8 @@ namespace dumpwarden {
 // After a failure it waits so long, then twice as long, up to the longest; less up to a half.
 inline constexpr absl::Duration kFirstRenewalRetry = absl::Minutes(1);
 inline constexpr absl::Duration kLongestRenewalRetry = absl::Hours(1);
+// So long after a renewal it does not ask for another.
+inline constexpr absl::Duration kRenewalRest = absl::Hours(1);
 
 class Renewer {
  public:
@@ -34,6 +36,8 @@ class Renewer {
     Random& random;
     Log& log;
     std::string data;
+    // The clock may be set, and a machine that slept wakes up late.
+    absl::Duration look_again = absl::Minutes(1);
   };
   // Shows the certificate of `identity`; ends soon once `stopped`.
   using Call = std::function<absl::StatusOr<v1::RenewResponse>(
@@ -62,10 +66,13 @@ class Renewer {
   std::condition_variable changed_;
   bool stopping_ = false;
   Identity identity_;
-  absl::Time due_ = absl::InfiniteFuture();
+  double fraction_ = 0;        // of the jitter: when this one is due
+  bool nothing_to_do_ = true;  // until Use: there is no identity, or its successor is on disk
   absl::Duration retry_ = absl::ZeroDuration();       // the last pause; zero: nothing failed
   absl::Duration not_before_ = absl::ZeroDuration();  // monotonic: end of that pause
-  std::thread thread_;                                // last: it uses all of the above
+  // The same, after a renewal: with clocks that differ the new certificate may be due at once.
+  absl::Duration rests_until_ = absl::ZeroDuration();
+  std::thread thread_;  // last: it uses all of the above
 };
 
 }  // namespace dumpwarden

@@ -33,6 +33,7 @@ constexpr std::size_t kMaxCodeFile = 4096;
 constexpr std::size_t kMaxCaFile = 64 * 1024;
 constexpr std::size_t kMaxContextName = 64;
 constexpr int kMaxChainLength = 4;
+constexpr std::size_t kStemDigits = 16;
 
 absl::Status Refused(absl::string_view why) {
   return Trouble(absl::StatusCode::kFailedPrecondition, "the server's answer is refused", why,
@@ -150,6 +151,7 @@ absl::StatusOr<std::vector<CertificatePtr>> ChainOf(const v1::LoginResponse& res
 struct Granted {
   std::string chain_pem;
   std::string ca_pem;
+  std::string spiffe_id;
   absl::Time expires;
 };
 
@@ -181,6 +183,7 @@ absl::StatusOr<Granted> CheckAnswer(const v1::LoginResponse& response, const EVP
   ASSIGN_OR_RETURN(const CertificateSummary leaf, Summarize(*chain.front()));
   RETURN_IF_ERROR(CheckLeaf(leaf, response));
   Granted granted;
+  granted.spiffe_id = leaf.spiffe_id;
   granted.expires = leaf.not_after;
   for (const CertificatePtr& certificate : chain) {
     ASSIGN_OR_RETURN(const std::string pem, CertificatePem(*certificate));
@@ -192,15 +195,37 @@ absl::StatusOr<Granted> CheckAnswer(const v1::LoginResponse& response, const EVP
 
 // --- Writing it down.
 
-// Files that an earlier login wrote: nobody names them any more.
-void RemoveOld(Vfs& vfs, const Place& place, const Context& old) {
-  for (const std::string& path : {old.key, old.certificate, old.ca}) {
-    if (FolderOf(path) != place.folder) continue;
-    RemoveDurably(vfs, path).IgnoreError();
-  }
+// Whose certificate `context` shows; "" when it cannot be read.
+std::string OwnerOf(Vfs& vfs, const Context& context) {
+  const auto pem = vfs.Read(context.certificate, kMaxCaFile);
+  if (!pem.ok()) return "";
+  const auto chain = ReadCertificatesPem(*pem);
+  if (!chain.ok() || chain->empty()) return "";
+  return Summarize(*chain->front()).value_or(CertificateSummary()).spiffe_id;
 }
 
-absl::Status Keep(Vfs& vfs, Place& place, const Context& context, const Granted& granted) {
+bool IsNamed(const Configuration& configuration, const std::string& path) {
+  return std::any_of(
+      configuration.contexts.begin(), configuration.contexts.end(), [&](const Context& context) {
+        return path == context.key || path == context.certificate || path == context.ca;
+      });
+}
+
+// Files that an earlier login of hers wrote, and that no context names any more.  Those of somebody
+// else stay; the answer says where.
+std::string RemoveOld(Vfs& vfs, const Place& place, const Context& old, const Granted& granted) {
+  if (old.key.empty()) return "";
+  if (OwnerOf(vfs, old) != granted.spiffe_id) return old.key;
+  for (const std::string& path : {old.key, old.certificate, old.ca}) {
+    if (FolderOf(path) != place.folder || IsNamed(place.configuration, path)) continue;
+    RemoveDurably(vfs, path).IgnoreError();
+  }
+  return "";
+}
+
+// The key of somebody else whose context this was, or "".
+absl::StatusOr<std::string> Keep(Vfs& vfs, Place& place, const Context& context,
+                                 const Granted& granted) {
   RETURN_IF_ERROR(WriteDurably(vfs, context.certificate, granted.chain_pem));
   RETURN_IF_ERROR(WriteDurably(vfs, context.ca, granted.ca_pem));
   Context old;
@@ -212,13 +237,13 @@ absl::Status Keep(Vfs& vfs, Place& place, const Context& context, const Granted&
   place.configuration.current = place.name;
   RETURN_IF_ERROR(
       WriteDurably(vfs, place.file, FormatConfiguration(place.configuration, place.file)));
-  RemoveOld(vfs, place, old);
-  return absl::OkStatus();
+  return RemoveOld(vfs, place, old, granted);
 }
 
 struct Done {
   v1::LoginResponse response;
   absl::Time expires;
+  std::string other_key;  // of the one whose context this was
 };
 
 absl::StatusOr<Done> LogIn(Vfs& vfs, Place& place, const std::string& server,
@@ -226,10 +251,13 @@ absl::StatusOr<Done> LogIn(Vfs& vfs, Place& place, const std::string& server,
   // Before the code is used up: that a key can be kept here.
   RETURN_IF_ERROR(MakeFolders(vfs, place.folder));
   RETURN_IF_ERROR(vfs.CheckPrivateFolder(place.folder));
-  const std::string stem = absl::StrCat(place.folder, "/", code.id.substr(0, 8));
-  Context context{place.name, "", stem + ".ca.crt", stem + ".crt", stem + ".key"};
   ASSIGN_OR_RETURN(const KeyPtr key, MakeKey());
   ASSIGN_OR_RETURN(const std::string key_pem, PrivateKeyPem(*key));
+  // Names that no other login has, of this code neither.
+  ASSIGN_OR_RETURN(const std::string public_der, PublicKeyDer(*key));
+  const std::string stem =
+      absl::StrCat(place.folder, "/", Sha256Hex(public_der).substr(0, kStemDigits));
+  Context context{place.name, "", stem + ".ca.crt", stem + ".crt", stem + ".key"};
   RETURN_IF_ERROR(WriteDurably(vfs, context.key, key_pem));
   v1::LoginRequest request;
   request.set_code(text);
@@ -242,8 +270,8 @@ absl::StatusOr<Done> LogIn(Vfs& vfs, Place& place, const std::string& server,
   }
   ASSIGN_OR_RETURN(const Granted granted, CheckAnswer(*response, *key, code.root_pin));
   context.server = response->server();
-  RETURN_IF_ERROR(Keep(vfs, place, context, granted));
-  return Done{*response, granted.expires};
+  ASSIGN_OR_RETURN(const std::string other_key, Keep(vfs, place, context, granted));
+  return Done{*response, granted.expires, other_key};
 }
 
 Table DoneTable(const Done& done, const Place& place) {
@@ -287,6 +315,11 @@ absl::StatusOr<int> RunLogin(Invocation& invocation) {
   invocation.console.err << "the context " << place.name << " in " << Printable(place.file)
                          << " is the current one now; the certificate cannot be renewed: ask for "
                             "another code before it expires\n";
+  if (!done.other_key.empty()) {
+    invocation.console.err << "it was somebody else's before: that key and certificate stay in "
+                           << Printable(done.other_key)
+                           << "; --context gives the next login a context of its own\n";
+  }
   return kExitDone;
 }
 

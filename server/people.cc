@@ -181,6 +181,11 @@ absl::StatusOr<v1::RevokePersonResponse> People::Revoke(const v1::RevokePersonRe
   return response;
 }
 
+absl::Status People::Refuse(const char* reason, const std::string& peer, const absl::Status& why) {
+  if (on_refused_) on_refused_(reason, peer, why);
+  return why;
+}
+
 absl::Status People::RefuseCode(const absl::Status& why, const std::string& code_id,
                                 const std::string& peer) {
   failures_.Count(AddressOfPeer(peer));
@@ -214,14 +219,19 @@ absl::StatusOr<v1::LoginResponse> People::Login(const v1::LoginRequest& request,
                                                 const std::string& peer,
                                                 const std::string& server) {
   if (failures_.IsOver(AddressOfPeer(peer))) {
-    return absl::ResourceExhaustedError("too many failures from this address; wait a minute");
+    return Refuse(
+        "too-many", peer,
+        absl::ResourceExhaustedError("too many failures from this address; wait a minute"));
   }
   const absl::StatusOr<LoginCode> code = ParseLoginCode(request.code());
-  if (!code.ok()) return RefuseCode(code.status(), "", peer);
+  if (!code.ok()) {
+    Refuse("code", peer, code.status()).IgnoreError();
+    return RefuseCode(code.status(), "", peer);
+  }
   const absl::StatusOr<KeyPtr> key = ReadCsrDer(request.csr());
   if (!key.ok()) {
     failures_.Count(AddressOfPeer(peer));
-    return key.status();
+    return Refuse("keys", peer, key.status());
   }
   Issued issued;
   const absl::StatusOr<PersonRow> person = store_.UseLoginCode(

@@ -5,7 +5,9 @@
 #ifndef DUMPWARDEN_SERVER_PEOPLE_H_
 #define DUMPWARDEN_SERVER_PEOPLE_H_
 
+#include <functional>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -27,13 +29,18 @@ inline constexpr absl::Duration kPersonLife = absl::Hours(30 * 24);
 
 class People {
  public:
+  // Of each login that is refused before the store is asked, which records what it refuses.
+  using OnRefused =
+      std::function<void(const char* reason, const std::string& peer, const absl::Status& why)>;
   // All must outlive this.
-  People(Store& store, Authority& authority, const Clock& clock, Random& random, Log& log)
+  People(Store& store, Authority& authority, const Clock& clock, Random& random, Log& log,
+         OnRefused on_refused = nullptr)
       : store_(store),
         authority_(authority),
         clock_(clock),
         random_(random),
         log_(log),
+        on_refused_(std::move(on_refused)),
         failures_(clock) {}
 
   absl::StatusOr<v1::ListPeopleResponse> List();
@@ -64,6 +71,7 @@ class People {
                        Issued& issued);
   v1::Person MessageOf(const PersonRow& row) const;
   absl::StatusOr<v1::Person> Read(const std::string& name);
+  absl::Status Refuse(const char* reason, const std::string& peer, const absl::Status& why);
   absl::Status RefuseCode(const absl::Status& why, const std::string& code_id,
                           const std::string& peer);
 
@@ -72,6 +80,7 @@ class People {
   const Clock& clock_;
   Random& random_;
   Log& log_;
+  const OnRefused on_refused_;
   FailureLimit failures_;
 };
 

@@ -203,6 +203,16 @@ class Server {
         });
   }
 
+  HostEnrollment::OnRefused CountRefused(const char* action) {
+    return [this, action](const char* reason, const std::string& peer, const absl::Status& why) {
+      refusals_.Count({.action = action,
+                       .reason = reason,
+                       .source = peer,
+                       .detail = std::string(why.message()),
+                       .count = 0});
+    };
+  }
+
   void BuildParts() {
     FleetOptions options;
     options.max_sessions = config_.max_sessions;
@@ -227,16 +237,10 @@ class Server {
     policies_ = std::make_unique<Policies>(*store_, *fleet_);
     hosts_ = std::make_unique<Hosts>(*store_, *fleet_, clock_,
                                      3 * absl::Seconds(config_.check_in_seconds) + kStaleMargin);
-    enrollment_ = std::make_unique<HostEnrollment>(
-        *store_, *authority_, clock_, random_, log_,
-        [this](const char* reason, const std::string& peer, const absl::Status& why) {
-          refusals_.Count({.action = "host.enroll.refused",
-                           .reason = reason,
-                           .source = peer,
-                           .detail = std::string(why.message()),
-                           .count = 0});
-        });
-    people_ = std::make_unique<People>(*store_, *authority_, clock_, random_, log_);
+    enrollment_ = std::make_unique<HostEnrollment>(*store_, *authority_, clock_, random_, log_,
+                                                   CountRefused("host.enroll.refused"));
+    people_ = std::make_unique<People>(*store_, *authority_, clock_, random_, log_,
+                                       CountRefused("person.login.refused"));
     renewal_ = std::make_unique<HostRenewal>(
         *store_, *authority_, clock_, refusals_,
         HostRenewal::Fleet{[this](HostId host) { return fleet_->IsConnected(host); },

@@ -307,6 +307,12 @@ mutant note-before-the-temp-file agent/registry/replace_file.cc 'replace_file_te
 mutant earlier-note-stays agent/registry/replace_file.cc 'replace_file_test *' \
   'RETURN_IF_ERROR(RemoveDurably(vfs, file.note));
   RETURN_IF_ERROR(WriteTemp' 'RETURN_IF_ERROR(WriteTemp'
+mutant old-copy-uses-up-the-renewals server/identity/renewal.cc 'renewal_test *' \
+  'if (!(late ? late_rate_ : rate_).Take(' 'if (!rate_.Take('
+mutant renewal-without-a-rest agent/renewer.cc 'renewer_test *' \
+  'rests_until_ = parts_.clock.Monotonic() + kRenewalRest;' ''
+mutant login-anew-takes-the-key-away cli/login_command.cc 'login_test *ACodeIsGoodOnce*' \
+  'Sha256Hex(public_der).substr(0, kStemDigits)' 'code.id.substr(0, 8)'
 
 list() {
   local row

@@ -86,14 +86,14 @@ absl::StatusOr<v1::RenewResponse> HostRenewal::Decide(const v1::RenewRequest& re
   word = "keys";
   // First: who has the TLS key alone does not use up what the host may ask.
   RETURN_IF_ERROR(CheckProof(request, host));
+  const bool late = host.expires <= clock_.Now();
   word = "rate";
-  if (!rate_.Take(host.row.id)) {
+  if (!(late ? late_rate_ : rate_).Take(host.row.id)) {
     return absl::ResourceExhaustedError(
         absl::StrCat("more than ", kRenewalsAnHour, " renewals an hour; ask again later"));
   }
   word = "keys";
   ASSIGN_OR_RETURN(const KeyPtr key, NewKey(request, host));
-  const bool late = host.expires <= clock_.Now();
   word = "connected";
   if (late && fleet_.is_connected(host.row.id)) {
     return absl::FailedPreconditionError(

@@ -62,7 +62,8 @@ class HostRenewal {
         clock_(clock),
         refusals_(refusals),
         fleet_(std::move(fleet)),
-        rate_(clock) {}
+        rate_(clock),
+        late_rate_(clock) {}
 
   // One whose certificate has expired is held from now on; while it is connected with another
   // one it gets none (kFailedPrecondition).  kPermissionDenied: revoked or quarantined.
@@ -81,6 +82,8 @@ class HostRenewal {
   Refusals& refusals_;
   const Fleet fleet_;
   RenewalRate rate_;
+  // Apart: an old copy of a host does not use up what the host may ask.
+  RenewalRate late_rate_;
 };
 
 }  // namespace dumpwarden

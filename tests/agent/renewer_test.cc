@@ -39,7 +39,7 @@ class RenewerTest : public testing::Test {
     identity_.chain_pem = authority_->IssueHost(*key, kHost, clock_.Now())->chain_pem;
     ASSERT_THAT(SaveIdentity(*vfs_, Data(), identity_, *PrivateKeyPem(**MakeKey()), false), IsOk());
     renewer_ = std::make_unique<Renewer>(
-        Renewer::Parts{*vfs_, clock_, *random_, *log_, Data()},
+        Renewer::Parts{*vfs_, clock_, *random_, *log_, Data(), absl::Milliseconds(5)},
         [this](const Identity&, const v1::RenewRequest& request,
                const std::function<bool()>& stopped) { return Answer(request, stopped); },
         [this] { Note(renewed_); });
@@ -53,7 +53,7 @@ class RenewerTest : public testing::Test {
     if (hangs_) return absl::CancelledError("stopped");
     if (refuses_) return absl::PermissionDeniedError("no");
     const KeyPtr key = *ReadCsrDer(request.csr());
-    const Issued issued = *authority_->IssueHost(*key, kHost, clock_.Now());
+    const Issued issued = *authority_->IssueHost(*key, kHost, clock_.Now() - behind_);
     v1::RenewResponse response;
     for (const std::string& der : issued.chain) response.add_chain(der);
     return response;
@@ -82,6 +82,7 @@ class RenewerTest : public testing::Test {
   Identity identity_;
   std::atomic<bool> refuses_ = false;
   std::atomic<bool> hangs_ = false;
+  absl::Duration behind_ = absl::ZeroDuration();  // the server's clock
   std::mutex mutex_;
   std::condition_variable changed_;
   int asked_ = 0;
@@ -102,6 +103,28 @@ TEST_F(RenewerTest, AsksAtHalfLifeOnceAndKeepsWhatItGets) {
   renewer_->Use(now);
   renewer_.reset();
   EXPECT_EQ(asked(), 1) << "not again, with or without the new one taken up";
+}
+
+// A machine that came up with a clock of next year never renewed its certificate.
+TEST_F(RenewerTest, RenewsWhenAClockThatWasFarAheadIsSetRight) {
+  const absl::Time right = clock_.Now();
+  clock_.SetWall(right + absl::Hours(24 * 365));
+  renewer_->Use(identity_);
+  EXPECT_FALSE(Await(asked_, 1, absl::Milliseconds(100))) << "for that it is too late";
+  clock_.SetWall(right + absl::Hours(24 * 4));
+  EXPECT_TRUE(Await(renewed_, 1));
+}
+
+// It renewed again and again, as often as the server let it.
+TEST_F(RenewerTest, RestsAfterARenewalThoughTheNewOneIsDueBecauseTheServersClockIsBehind) {
+  behind_ = absl::Hours(24 * 5);
+  clock_.Advance(absl::Hours(24 * 4));
+  renewer_->Use(identity_);
+  ASSERT_TRUE(Await(renewed_, 1));
+  renewer_->Use(*LoadIdentity(*vfs_, Data()));
+  EXPECT_FALSE(Await(asked_, 2, absl::Milliseconds(200)));
+  clock_.Advance(kRenewalRest);
+  EXPECT_TRUE(Await(renewed_, 2));
 }
 
 TEST_F(RenewerTest, AfterARefusalItWaitsAndTheOldIdentityStays) {

@@ -104,6 +104,8 @@ TEST_F(LoginTest, T33ACodeIsGoodOnceAndThePortIsOpenOnlyWhileOneWaits) {
   EXPECT_EQ(again.exit_code, 5);
   EXPECT_THAT(again.err, HasSubstr("the code was used at 20"));
   EXPECT_THAT(FilesBelow(thief.File("config")), testing::IsEmpty()) << "nothing is left of it";
+  EXPECT_NE(alice.LogIn(code).exit_code, 0);
+  EXPECT_EQ(alice.Ctl({"host", "list"}).exit_code, 0) << "once more by mistake: her key stays";
   EXPECT_EQ(RowOf("alice")["certificates"], 1);
 }
 
@@ -156,6 +158,17 @@ TEST_F(LoginTest, AnotherLoginTakesThePlaceOfTheFirstAndOtherContextsStay) {
       alice.CtlLine({"login", "--server", last["address"].get<std::string>(), "--code-file", "-"}),
       last["code"].get<std::string>() + "\n");
   EXPECT_EQ(piped.exit_code, 0) << piped.err;
+}
+
+// An admin tried a new person's code on her own machine, and her own key was deleted.
+TEST_F(LoginTest, ALoginAsSomebodyElseLeavesTheKeyThatWasThere) {
+  const Person alice(server_, "alice", "admin");
+  const std::vector<std::string> before = FilesBelow(alice.File("config"));
+  const Finished done = alice.LogIn(Add("bot", "viewer"));
+  ASSERT_EQ(done.exit_code, 0) << done.err;
+  for (const std::string& file : before) EXPECT_TRUE(std::filesystem::exists(file)) << file;
+  EXPECT_THAT(done.err, HasSubstr("it was somebody else's before"));
+  EXPECT_EQ(alice.Ctl({"person", "list"}).exit_code, 5) << "she is the bot now";
 }
 
 TEST_F(LoginTest, ALeaverIsCutOffAtOnceWithAllThatRuns) {

@@ -36,7 +36,11 @@ class PeopleTest : public testing::Test {
                 IsOk());
     ASSERT_OK_AND_ASSIGN(authority_, Authority::Open(*vfs_, *random_, temp_.File("ca")));
     ASSERT_OK_AND_ASSIGN(store_, MakeSqliteStore(temp_.File("store.db"), clock_));
-    people_ = std::make_unique<People>(*store_, *authority_, clock_, *random_, *log_);
+    people_ = std::make_unique<People>(
+        *store_, *authority_, clock_, *random_, *log_,
+        [this](const char* reason, const std::string& peer, const absl::Status& why) {
+          refused_.push_back(absl::StrCat(reason, " ", peer, " ", why.ok() ? "" : "no"));
+        });
   }
 
   absl::StatusOr<v1::AddPersonResponse> Add(const std::string& name, const std::string& role,
@@ -78,7 +82,26 @@ class PeopleTest : public testing::Test {
   std::unique_ptr<Authority> authority_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<People> people_;
+  std::vector<std::string> refused_;  // before the store was asked
 };
+
+// As of enrolments: who guesses is seen.
+TEST_F(PeopleTest, T33EveryRefusalIsCountedOrHasItsRow) {
+  v1::LoginRequest request;
+  request.set_code(CodeOf("alice"));
+  request.set_csr("garbage");
+  EXPECT_FALSE(people_->Login(request, kPeer, kServer).ok());
+  EXPECT_FALSE(Login("no code").ok());
+  EXPECT_FALSE(Login(CodeOf("bob").replace(40, 4, "xxxx")).ok());
+  for (int i = 0; i < 5; ++i) Login("no code").IgnoreError();
+  EXPECT_FALSE(Login(CodeOf("carol")).ok());
+  EXPECT_THAT(refused_, testing::IsSupersetOf({absl::StrCat("keys ", kPeer, " no"),
+                                               absl::StrCat("code ", kPeer, " no"),
+                                               absl::StrCat("too-many ", kPeer, " no")}));
+  v1::ListAuditRequest rows;
+  rows.set_action("person.login.refused");
+  EXPECT_EQ(store_->ListAudit(rows)->size() + refused_.size(), 9u);
+}
 
 // The same code with one digit of its secret changed: whoever has it guessed.
 std::string WithWrongSecret(std::string code) {

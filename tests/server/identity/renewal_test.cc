@@ -10,6 +10,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -272,6 +273,18 @@ TEST_F(RenewalTest, T13AnOldCopyOfAConnectedHostDoesNotHoldIt) {
   EXPECT_FALSE(store_->FindHost(kMine)->hold);
   EXPECT_THAT(Rows("host.hold"), IsEmpty());
   connected_.clear();
+  EXPECT_THAT(Renew(mine_), IsOk());
+}
+
+// It asked as often as it could, until the host's own certificate had expired.
+TEST_F(RenewalTest, T13AnOldCopyDoesNotUseUpTheHostsRenewals) {
+  const RenewingHost copy = mine_.host;
+  clock_.SetWall(mine_.host.expires + absl::Hours(24));
+  Show(mine_, *authority_->IssueHost(**MakeKey(), kMine, clock_.Now()));
+  connected_.insert(mine_.host.row.id);
+  const RenewingHost now = std::exchange(mine_.host, copy);
+  for (int i = 0; i < 100; ++i) EXPECT_FALSE(Renew(mine_).ok());
+  mine_.host = now;
   EXPECT_THAT(Renew(mine_), IsOk());
 }
 
