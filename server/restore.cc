@@ -54,8 +54,9 @@ std::string WhatNext(const std::string& folder) {
   return absl::StrCat(
       "Restored in ", folder,
       ". Tokens that were open are closed. Lost is what happened after the backup: hosts enrolled\n"
-      "since must enrol anew, hosts revoked since be revoked again, and policies applied since be\n"
-      "applied again (their numbers are not reissued); drift that began and ended since is not "
+      "since must enrol anew, hosts and people revoked since be revoked again, and policies\n"
+      "applied since be applied again (their numbers are not reissued); drift that began and ended "
+      "since is not "
       "told "
       "again.\n\n",
       "Next, when the old server is off and names and listeners in server.yaml are this "

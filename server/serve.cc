@@ -244,7 +244,8 @@ class Server {
     renewal_ = std::make_unique<HostRenewal>(
         *store_, *authority_, clock_, refusals_,
         HostRenewal::Fleet{[this](HostId host) { return fleet_->IsConnected(host); },
-                           [this](HostId host) { fleet_->Hold(host); }});
+                           [this](HostId host) { fleet_->Hold(host); },
+                           [this](HostId host) { fleet_->Approve(host); }});
     ListenerOptions door;
     door.address = config_.enrollment_listener;
     door.credentials = ServerTls(Files());

@@ -81,6 +81,13 @@ absl::StatusOr<KeyPtr> HostRenewal::NewKey(const v1::RenewRequest& request,
   return absl::InvalidArgumentError("csr: of a key that the host has already; make a new one");
 }
 
+// An operator may have approved it since its row was written.
+void HostRenewal::Hold(const HostRow& host) {
+  fleet_.hold(host.id);
+  const absl::StatusOr<HostRow> now = store_.FindHost(host.uuid);
+  if (now.ok() && !now->hold) fleet_.let_in(host.id);
+}
+
 absl::StatusOr<v1::RenewResponse> HostRenewal::Decide(const v1::RenewRequest& request,
                                                       const RenewingHost& host, std::string& word) {
   word = "keys";
@@ -104,7 +111,7 @@ absl::StatusOr<v1::RenewResponse> HostRenewal::Decide(const v1::RenewRequest& re
   ASSIGN_OR_RETURN(const Issued issued, authority_.IssueHost(*key, host.row.uuid, clock_.Now()));
   ASSIGN_OR_RETURN(const Audit audit, AuditOf(host, issued, late));
   RETURN_IF_ERROR(store_.RenewHost(host.row.id, late, audit));
-  if (late) fleet_.hold(host.row.id);
+  if (late) Hold(host.row);
   FAILPOINT("server.host-renewed");
   v1::RenewResponse response;
   for (const std::string& der : issued.chain) response.add_chain(der);

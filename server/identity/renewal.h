@@ -53,6 +53,7 @@ class HostRenewal {
   struct Fleet {
     std::function<bool(HostId)> is_connected;
     std::function<void(HostId)> hold;  // its sessions end
+    std::function<void(HostId)> let_in;
   };
   // All must outlive this.
   HostRenewal(Store& store, Authority& authority, const Clock& clock, Refusals& refusals,
@@ -73,6 +74,7 @@ class HostRenewal {
  private:
   absl::StatusOr<v1::RenewResponse> Decide(const v1::RenewRequest& request,
                                            const RenewingHost& host, std::string& word);
+  void Hold(const HostRow& host);
   absl::Status CheckProof(const v1::RenewRequest& request, const RenewingHost& host) const;
   absl::StatusOr<KeyPtr> NewKey(const v1::RenewRequest& request, const RenewingHost& host) const;
 

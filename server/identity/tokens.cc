@@ -77,7 +77,12 @@ absl::StatusOr<v1::RevokeTokenResponse> RevokeToken(Store& store,
     if (at == records.end()) {
       return absl::NotFoundError(absl::StrCat("there is no token ", Quote(request.id())));
     }
-    response.set_changed(StateOf(*at, now) == std::string("open"));
+    const std::string state = StateOf(*at, now);
+    if (state == "used" || state == "expired") {
+      return absl::FailedPreconditionError(
+          absl::StrCat("the token is ", state, ", so there is nothing to take back"));
+    }
+    response.set_changed(state == "open");
     return response;
   }
   ASSIGN_OR_RETURN(const bool changed, store.RevokeToken(request.id(), now,

@@ -7,6 +7,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -48,7 +49,11 @@ class RenewalTest : public testing::Test {
     renewal_ = std::make_unique<HostRenewal>(
         *store_, *authority_, clock_, refusals_,
         HostRenewal::Fleet{[this](HostId host) { return connected_.contains(host); },
-                           [this](HostId host) { held_.push_back(host); }});
+                           [this](HostId host) {
+                             held_.push_back(host);
+                             if (approve_) approve_(host);
+                           },
+                           [this](HostId host) { let_in_.push_back(host); }});
     mine_ = Enroll(kMine);
     other_ = Enroll(kOther);
   }
@@ -108,6 +113,8 @@ class RenewalTest : public testing::Test {
   Refusals refusals_{clock_, [](const Refusal&) {}};
   std::unique_ptr<Authority> authority_;
   std::unique_ptr<Store> store_;
+  std::function<void(HostId)> approve_;
+  std::vector<HostId> let_in_;
   std::set<HostId> connected_;
   std::vector<HostId> held_;
   std::unique_ptr<HostRenewal> renewal_;
@@ -286,6 +293,19 @@ TEST_F(RenewalTest, T13AnOldCopyDoesNotUseUpTheHostsRenewals) {
   for (int i = 0; i < 100; ++i) EXPECT_FALSE(Renew(mine_).ok());
   mine_.host = now;
   EXPECT_THAT(Renew(mine_), IsOk());
+}
+
+// The store said that it is let in, and it was refused until it was approved once more.
+TEST_F(RenewalTest, AHostThatIsApprovedWhileItIsHeldIsLetIn) {
+  clock_.SetWall(mine_.host.expires + absl::Hours(1));
+  approve_ = [this](HostId host) {
+    EXPECT_THAT(store_->ApproveHost(host, {"test", "", "host.approve", "", "", "", ""}), IsOk());
+  };
+  ASSERT_THAT(Renew(mine_), IsOk());
+  EXPECT_THAT(let_in_, testing::ElementsAre(mine_.host.row.id));
+  approve_ = nullptr;
+  ASSERT_THAT(Renew(mine_), IsOk());
+  EXPECT_THAT(let_in_, SizeIs(1)) << "held, and nobody approved it";
 }
 
 TEST_F(RenewalTest, OfAHostThatIsHeldChangesNothingOfThat) {

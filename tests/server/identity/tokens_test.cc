@@ -121,6 +121,12 @@ TEST_F(TokensTest, AreListedByWhatBecameOfThemTheLastToExpireFirst) {
   EXPECT_TRUE(done.changed());
   EXPECT_THAT(Listed("revoked"), ElementsAre("long revoked"));
   EXPECT_FALSE(Revoke(made.tokens(0).id())->changed());
+  ASSERT_OK_AND_ASSIGN(const v1::CreateTokensResponse brief, Make({"brief"}, 60));
+  clock_.Advance(absl::Minutes(1));
+  for (const bool dry_run : {true, false}) {
+    EXPECT_THAT(Revoke(brief.tokens(0).id(), dry_run),
+                StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("expired")));
+  }
   EXPECT_THAT(Revoke("nobody's"), StatusIs(absl::StatusCode::kNotFound, testing::_));
   EXPECT_THAT(Revoke("nobody's", true), StatusIs(absl::StatusCode::kNotFound, testing::_));
   v1::ListTokensRequest wrong;
