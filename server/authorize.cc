@@ -171,7 +171,7 @@ absl::StatusOr<Caller> Authorizer::Identify(const Shown& shown, absl::string_vie
                                absl::FormatTime(caller.expires, absl::UTCTimeZone()),
                                "; get a new one and connect anew"));
   }
-  caller.leaf_pem = std::move(shown.leaf_pem);
+  caller.leaf_pem = shown.leaf_pem;
   return caller;
 }
 
