@@ -78,7 +78,8 @@ TEST_P(StoreHold, WithoutAnAuditRowNothingIsRenewedApprovedOrTakenBack) {
   EXPECT_FALSE(store().RevokeToken("t1", clock_.Now(), By("token.revoke")).ok());
   EXPECT_FALSE(store().CreateTokens({TokenWith("t2")}).ok());
   EXPECT_THAT(*store().ListTokens(), testing::SizeIs(2)) << "the host's and t1";
-  for (const TokenRecord& record : *store().ListTokens()) EXPECT_FALSE(record.revoked.has_value());
+  const std::vector<TokenRecord> tokens = store().ListTokens().value();
+  for (const TokenRecord& record : tokens) EXPECT_FALSE(record.revoked.has_value());
 }
 
 TEST_P(StoreHold, MakesAllTokensOrNone) {

@@ -307,6 +307,7 @@ bool Host::FillQueue() {
     resolved.set_sequence(sequence++);
     resolved.set_kind(v1::DriftEvent::KIND_RESOLVED);
     resolved.set_drift_sequence(drifted.sequence());
+    resolved.set_old_value(drifted.new_value());  // as an agent's end does
     events.push_back(std::move(resolved));
   }
   if (events.empty() || !state_->Record(*tracked, events).ok()) return false;
