@@ -203,9 +203,12 @@ class SessionService final
  private:
   absl::Status AnswerRenewal(const grpc::ServerContext& context, const v1::RenewRequest& request,
                              v1::RenewResponse& response) {
-    ASSIGN_OR_RETURN(const Caller caller, authorizer_.Authorize(context, kRenew));
-    ASSIGN_OR_RETURN(response, renewal_.Renew(request, {*caller.host, caller.leaf_pem,
-                                                        caller.expires, caller.id, caller.source}));
+    const absl::StatusOr<Caller> caller = authorizer_.Authorize(context, kRenew);
+    if (!caller.ok()) return caller.status();
+    if (!caller->host.has_value()) return absl::InternalError("the table lets no host renew");
+    ASSIGN_OR_RETURN(response,
+                     renewal_.Renew(request, {*caller->host, caller->leaf_pem, caller->expires,
+                                              caller->id, caller->source}));
     return absl::OkStatus();
   }
 

@@ -173,6 +173,25 @@ TEST_P(StoreEpochs, EndsTheDriftThatTheHostMeansAndNotTheNewestOfItsNumber) {
   EXPECT_EQ(drifts[1].state(), "resolved");
 }
 
+// Both are open still, because the second epoch did not get to its last report.
+TEST_P(StoreEpochs, EndsOfTwoOpenDriftsOfANumberTheOneThatTheHostMeans) {
+  ReportCommit first = Begin("epoch-1");
+  AddEvent(first, 1, kDrifted);  // to "none"
+  ASSERT_THAT(Keep(first), IsOk());
+  ReportCommit second = Begin("epoch-2");
+  AddEvent(second, 1, kDrifted);
+  second.report.mutable_events(0)->set_new_value("small");
+  second.report.set_more_events(true);
+  SayOpen(second, {1});
+  ASSERT_THAT(Keep(second), IsOk());
+  ReportCommit third = Begin("epoch-3", "kernel");
+  AddEvent(third, 2, kCorrected, 1);
+  third.report.mutable_events(0)->set_old_value("none");
+  SayOpen(third, {});
+  ASSERT_THAT(Keep(third), IsOk());
+  EXPECT_THAT(States(), testing::ElementsAre("resolved", "corrected"));
+}
+
 TEST_P(StoreEpochs, BeginsTheDriftAgainThatTheHostMeans) {
   ReportCommit first = Begin("epoch-1");
   AddEvent(first, 1, kDrifted);  // to "none"

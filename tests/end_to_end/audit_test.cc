@@ -207,7 +207,7 @@ TEST_F(AuditCommands, ExportOfALongLogTakesNoMemoryAndNoTimeout) {
   AddRows(kRows);
   server_.Start();
   server_.Ctl({"audit", "list"});
-  const long before = PeakKilobytes(server_.pid());
+  [[maybe_unused]] const long before = PeakKilobytes(server_.pid());
   const Finished done = Export({"--timeout", "2s"});
   ASSERT_EQ(done.exit_code, 0) << done.err;
   EXPECT_THAT(done.out, HasSubstr(absl::StrCat(kRows + 2, " rows")));

@@ -178,7 +178,8 @@ class CertificatesUnderLoad : public testing::Test {
     const Json tokens = server_.CtlJson({"token", "create", "-f", temp_.File("hosts.yaml")});
     ASSERT_EQ(tokens.size(), static_cast<std::size_t>(kHosts));
     for (int i = 0; i < kHosts; ++i) {
-      ASSERT_NO_FATAL_FAILURE(Enrol(temp_.File(absl::StrCat(i)), tokens[i]));
+      ASSERT_NO_FATAL_FAILURE(
+          Enrol(temp_.File(absl::StrCat(i)), tokens[static_cast<std::size_t>(i)]));
       members_.push_back(std::make_unique<Member>(world_, temp_.File(absl::StrCat(i))));
     }
   }

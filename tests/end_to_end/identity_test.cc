@@ -200,7 +200,7 @@ TEST(Identity, T38NoProgramUsesAFolderOfKeysThatOthersCanReach) {
   const auto ctl = [&] { return server.Ctl({"host", "list"}); };
   ASSERT_EQ(ctl().exit_code, 0);
   const std::string person = server.folder() + "/operators/admin";
-  for (const mode_t mode : {0770, 0707, 01777}) {
+  for (const mode_t mode : {0770u, 0707u, 01777u}) {
     ASSERT_EQ(chmod(person.c_str(), mode), 0);
     const Finished refused = ctl();
     EXPECT_EQ(refused.exit_code, 4) << mode;
@@ -219,7 +219,7 @@ TEST(Identity, T38NoProgramUsesAFolderOfKeysThatOthersCanReach) {
                {host.File("data"), run},
                {host.File("data/identity"), run}};
   for (const auto& test : cases) {
-    for (const mode_t mode : {0750, 0705, 0770, 0702}) {
+    for (const mode_t mode : {0750u, 0705u, 0770u, 0702u}) {
       ASSERT_EQ(chmod(test.folder.c_str(), mode), 0);
       const Finished refused = test.program();
       EXPECT_EQ(refused.exit_code, 1) << test.folder << " " << mode;
